@@ -1,0 +1,31 @@
+"""The PCI pause bot: pauses a call's recording while a card is given, and proves it.
+
+The map, from the inside out; imports point this way only::
+
+    errors, settings, scrub   what everything may use call                      PURE  the nouns: Call, Hold, Recording,
+    and what follows from them (desired, observed, safe) messages                  PURE  what can happen to a call, what
+    is to be done about it, what is logged of it recording                 PURE  decide(call, message, now) ->
+    Decision(call, facts, effect) audit/                    the log: entry bytes, Merkle tree, journal (the one write
+    transaction), checkpoints, verify storage/                  engine, tables, one module per noun telephony/
+    Twilio: gateway, signature, webhook -> message control                   CallControl: pause, resume, stop, receive,
+    converge; the only place that commands Twilio review/                   what compliance asks of the log worker
+    sweeps: holds that run out, open outcomes, dead claims; signer web/                      blueprints, and error ->
+    HTTP in one place cli, demo, app            commands, the demo, and the composition root simulator/                a
+    stand-in for Twilio over real HTTP; imports nothing of the rest
+
+``create_app`` is imported on first use, so that the pure modules stay light.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "create_app":
+        from bot.app import create_app  # noqa: PLC0415 - on first use: the pure modules stay light
+
+        return create_app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

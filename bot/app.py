@@ -1,0 +1,69 @@
+"""The composition root: the only place where things are wired."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+
+from bot import logs
+from bot.audit.journal import Journal
+from bot.control import CallControl
+from bot.messages import Policy
+from bot.settings import Settings
+from bot.storage.engine import Database
+from bot.telephony.signature import SignatureCheck
+from bot.telephony.twilio_gateway import TwilioGateway
+from bot.web import agent, api, auth, errors, health, review, security, webhooks
+from bot.web.services import Services
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS_KEPT_FREE = 0.2
+"""The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The Flask application. Raises `SettingsInvalid` naming every bad variable."""
+    logs.set_up()
+    settings = settings or Settings.read()
+    app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "bot" / "static"))
+    app.extensions["bot"] = wire(settings)
+    security.set_up(app, settings)
+    errors.set_up(app)
+    for room in (auth, agent, webhooks, api, review, health):
+        app.register_blueprint(room.blueprint)
+    app.jinja_env.globals.update(current_user=auth.current_user, beat=lambda: secrets.token_hex(4))
+    return app
+
+
+def wire(settings: Settings, kind: str = "web") -> Services:
+    """Everything that works on calls, for the web and the worker alike."""
+    database = Database(settings.database_url)
+    journal = Journal(database, node_name(kind))
+    threads = settings.web_threads
+    control = CallControl(
+        database,
+        journal,
+        TwilioGateway(settings, connections=2 * threads),
+        Policy(
+            node=journal.node,
+            claim=timedelta(seconds=settings.claim_seconds),
+            late=timedelta(seconds=settings.twilio_late_seconds),
+            pause_max=timedelta(seconds=settings.pause_max_seconds),
+            expiry=settings.pause_expiry,
+        ),
+        settings.twilio_account_sid,
+        waiting_max=max(1, int(threads * (1 - THREADS_KEPT_FREE))),
+        lists_max=threads,
+    )
+    signature = SignatureCheck(settings.twilio_auth_token.get_secret_value(), settings.public_base_url)
+    return Services(settings, database, journal, control, signature)
+
+
+def node_name(kind: str) -> str:
+    """Which process did it: host, kind and process id."""
+    return f"{socket.gethostname()[:60]}-{kind}-{os.getpid()}"

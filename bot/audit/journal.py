@@ -1,0 +1,213 @@
+"""The one write transaction: a change of state and its entries commit together, or neither does (invariant 4).
+
+Group commit: one writer thread for each process takes all changes that wait into one transaction, each reading and
+writing its own rows, and extends the tree once for all of them. A change is a function of the transaction; it may run
+more than once, so it must do nothing but read and write through it. If one of a group fails, the group is rolled back
+and each runs alone, so that nobody fails for another.
+
+Lock order: calls by SID (the group is sorted), then the log's head, last. An entry's time is taken under the head's
+lock, so that the order of times is the order of the log.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, func, insert, literal, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from bot.audit.entry import Draft, encode
+from bot.audit.merkle import Frontier, leaf_hash
+from bot.errors import DatabaseUnavailable, LogError
+from bot.storage import schema
+from bot.storage.engine import Database
+
+GROUP_MAX = 128
+ATTEMPTS_MAX = 4
+WRITE_SECONDS = 8.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class Transaction:
+    """One group's transaction, as a change sees it. `append` adds an entry; it gets its place and time at the end."""
+
+    connection: Connection
+    is_sqlite: bool
+    drafts: list[Draft] = field(default_factory=list)
+
+    def append(self, draft: Draft) -> None:
+        self.drafts.append(draft)
+
+    def clock(self) -> ColumnElement[Any]:
+        """The database's clock as an expression in microseconds; SQLite's clock is its host's, which is ours."""
+        if self.is_sqlite:
+            return literal(schema.to_micros(datetime.now(UTC)))
+        return func.cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
+
+    def now(self) -> datetime:
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        now: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
+
+
+@dataclass(order=True)
+class _Job(Generic[T]):
+    key: str
+    change: Callable[[Transaction], T] = field(compare=False)
+    future: Future[T] = field(compare=False, default_factory=Future)
+
+
+class Journal:
+    """The log's only writer in this process. Safe for any number of threads, and across a fork."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        self.node = node
+        self._database = database
+        self._jobs: SimpleQueue[_Job[Any]] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._pid = os.getpid()
+
+    def write(self, change: Callable[[Transaction], T], key: str = "") -> T:
+        """Run `change` in a transaction and return its result once that is durable.
+
+        `key` is the SID of the call it locks, if any. Raises `DatabaseUnavailable` when the database is busy or away
+        (what was asked may then still happen if it was already being committed), and whatever `change` itself raises.
+        """
+        job = _Job(key, change)
+        self._ensure_writer()
+        self._jobs.put(job)
+        try:
+            return job.future.result(timeout=WRITE_SECONDS)
+        except FutureTimeoutError:
+            job.future.cancel()
+            raise DatabaseUnavailable from None
+
+    def append(self, draft: Draft) -> None:
+        """An entry without a change of state: a sign-in, a reading of the log."""
+        self.write(lambda transaction: transaction.append(draft))
+
+    def _ensure_writer(self) -> None:
+        if self._writer is not None and self._pid == os.getpid() and self._writer.is_alive():
+            return
+        with self._starting:
+            if self._pid != os.getpid():
+                self._jobs, self._pid, self._writer = SimpleQueue(), os.getpid(), None
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
+                self._writer.start()
+
+    def _run(self) -> None:
+        while True:
+            group = sorted(self._waiting())
+            running = [job for job in group if job.future.set_running_or_notify_cancel()]
+            if running:
+                self._commit(running)
+
+    def _waiting(self) -> list[_Job[Any]]:
+        group = [self._jobs.get()]
+        while len(group) < GROUP_MAX:
+            try:
+                group.append(self._jobs.get_nowait())
+            except Empty:
+                break
+        return group
+
+    def _commit(self, group: list[_Job[Any]]) -> None:
+        try:
+            results = self._transact([job.change for job in group])
+        except BaseException as error:  # noqa: BLE001 - it goes to the one who waits
+            if len(group) == 1:
+                self._alone(group[0], error)
+                return
+            for job in group:
+                self._alone(job, None)
+            return
+        for job, result in zip(group, results, strict=True):
+            job.future.set_result(result)
+
+    def _alone(self, job: _Job[Any], error: BaseException | None) -> None:
+        """Run one change by itself; two that raced for the same new row, or a deadlock, settle on another try."""
+        for _ in range(ATTEMPTS_MAX):
+            if error is not None and not _is_worth_retrying(error):
+                break
+            try:
+                job.future.set_result(self._transact([job.change])[0])
+                return
+            except BaseException as failure:  # noqa: BLE001 - it goes to the one who waits
+                error = failure
+        if error is not None and _is_worth_retrying(error):
+            error, cause = DatabaseUnavailable(), error
+            error.__cause__ = cause
+        job.future.set_exception(error)
+
+    def _transact(self, changes: list[Callable[[Transaction], Any]]) -> list[Any]:
+        with self._database.write() as connection:
+            transaction = Transaction(connection, self._database.is_sqlite)
+            results = [change(transaction) for change in changes]
+            if transaction.drafts:
+                append_all(transaction, self.node)
+            return results
+
+    @contextmanager
+    def alone(self) -> Iterator[Transaction]:
+        """A transaction of the calling thread's own, for commands and tests; not for the path of a pause."""
+        with self._database.write() as connection:
+            transaction = Transaction(connection, self._database.is_sqlite)
+            yield transaction
+            if transaction.drafts:
+                append_all(transaction, self.node)
+
+
+def append_all(transaction: Transaction, node: str) -> None:
+    """Give the drafts their place and time under the head's lock, and extend the tree."""
+    connection = transaction.connection
+    row = connection.execute(
+        select(schema.head.c.size, schema.head.c.frontier).where(schema.head.c.id == 1).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise LogError("The log has no head: run `bot init-db` first.")
+    frontier = Frontier.from_bytes(row.size, bytes(row.frontier))
+    at = transaction.now()
+    bodies = [encode(draft, at, node) for draft in transaction.drafts]
+    leaves = [leaf_hash(body) for body in bodies]
+    rows = [
+        {
+            "position": frontier.size + index,
+            "body": body,
+            "leaf": leaf,
+            "at": at,
+            "type": draft.type,
+            "actor": draft.actor,
+            "source": draft.source,
+            "call": draft.call,
+            "outcome": draft.outcome,
+        }
+        for index, (draft, body, leaf) in enumerate(zip(transaction.drafts, bodies, leaves, strict=True))
+    ]
+    connection.execute(insert(schema.entries), rows)
+    grown = frontier.extend(leaves)
+    connection.execute(
+        update(schema.head).where(schema.head.c.id == 1).values(size=grown.size, frontier=grown.to_bytes())
+    )
+
+
+def _is_worth_retrying(error: BaseException) -> bool:
+    if isinstance(error, IntegrityError):
+        return True
+    cause = error.__cause__ if isinstance(error, DatabaseUnavailable) else error
+    if not isinstance(cause, DBAPIError):
+        return False
+    return getattr(cause.orig, "sqlstate", None) in {"40001", "40P01"}

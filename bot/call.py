@@ -1,0 +1,276 @@
+"""PURE. The nouns of a call, and everything that follows from them: desired, observed, safe.
+
+A pause is a *hold*, not a switch: a call is wanted paused while any hold is open. Nothing here does I/O or reads a
+clock; `now` is always handed in, and it is the database's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+CURRENT = "Twilio.CURRENT"
+"""Twilio's name for "the one recording now running on this call"."""
+
+CALL_OVER = frozenset({"completed", "busy", "failed", "no-answer", "canceled", "unknown-to-twilio", "merged"})
+"""Call states after which nothing can be recorded any more. The last two are ours."""
+
+
+class Wish(StrEnum):
+    """What a call should be; also what a command asks Twilio for."""
+
+    PAUSED = "paused"
+    RECORDING = "recording"
+    STOPPED = "stopped"
+
+
+class State(StrEnum):
+    """What is known of one recording. The first three are live."""
+
+    RECORDING = "recording"
+    PAUSED = "paused"
+    UNKNOWN = "unknown"
+    STOPPED = "stopped"
+    ENDED = "ended"
+    ABSENT = "absent"
+    FAILED = "failed"
+
+
+LIVE = frozenset({State.RECORDING, State.PAUSED, State.UNKNOWN})
+
+
+class Of(StrEnum):
+    """What a recording is attached to; a conference has an endpoint of its own at Twilio."""
+
+    CALL = "call"
+    LEG = "leg"
+    CONFERENCE = "conference"
+
+
+class Problem(StrEnum):
+    """Why a call is not what is wanted. The page, the API and the log each have words for it."""
+
+    STARTING = "starting"
+    NOTHING_RECORDING = "nothing-recording"
+    CALL_OVER = "call-over"
+    UNKNOWN_CALL = "unknown-call"
+    SUPERSEDED = "superseded"
+    REFUSED = "refused"
+    BUSY = "busy"
+    CREDENTIALS = "credentials"
+    TWILIO_ERROR = "twilio-error"
+    UNANSWERED = "unanswered"
+    UNREACHABLE = "unreachable"
+    LIST_FAILED = "list-failed"
+    NOT_ALL_PAUSED = "not-all-paused"
+    LATE_RESUME = "late-resume"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """One reason why the call must be paused now. `holder` is `agent:alice`, `ivr`, `payment:PK…` or `api:crm`."""
+
+    id: str
+    holder: str
+    reason: str | None
+    opened_at: datetime
+    expires_at: datetime
+    overdue: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One leg of the call. `agent` is the user whose contact Twilio named on it, if any."""
+
+    sid: str
+    status: str
+    sequence: int = -1
+    agent: str | None = None
+    since: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        return self.status == "in-progress"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """One Twilio recording. `owner` is the SID of the call, leg or conference it belongs to.
+
+    `doubt`: a command of ours may have changed it without our knowing. `retried`: a command in this direction went
+    unanswered before. `toggle`: Twilio refuses the wanted command as if it were done already, so the opposite goes
+    first.
+    """
+
+    sid: str
+    of: Of
+    owner: str
+    state: State = State.UNKNOWN
+    confirmed_at: datetime | None = None
+    commanded: bool = False
+    doubt: bool = False
+    unanswered: Wish | None = None
+    toggle: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right to send this call's commands until `until`, and what is being sent."""
+
+    token: str
+    node: str
+    taken_at: datetime
+    until: datetime
+    wish: Wish | None
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One phone call, read and written whole. `sid` is its parent leg's."""
+
+    sid: str
+    account: str
+    status: str = "unknown"
+    started_at: datetime | None = None
+    taken_by: str | None = None
+    agent: str | None = None
+    caller: str | None = None
+    legs: tuple[Leg, ...] = ()
+    conferences: tuple[str, ...] = ()
+    holds: tuple[Hold, ...] = ()
+    recordings: tuple[Recording, ...] = ()
+
+    stop_wanted: bool = False
+    resume_wanted: bool = False
+    paused_since: datetime | None = None
+    joined_at: datetime | None = None
+    listed_at: datetime | None = None
+    nothing_on_call_at: datetime | None = None
+
+    claim: Claim | None = None
+    doubt: bool = False
+    unanswered: Wish | None = None
+    nothing_said: Wish | None = None
+    look_first: bool = False
+    ask_call: bool = False
+    late_pause_until: datetime | None = None
+    late_resume_until: datetime | None = None
+    reconfirm_at: tuple[datetime, ...] = ()
+
+    failures: int = 0
+    next_at: datetime | None = None
+    problem: Problem | None = None
+    problem_status: int | None = None
+    problem_code: int | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.status in CALL_OVER
+
+    @property
+    def live(self) -> tuple[Recording, ...]:
+        return tuple(recording for recording in self.recordings if recording.live)
+
+    @property
+    def live_on_call(self) -> tuple[Recording, ...]:
+        return tuple(recording for recording in self.live if recording.of is Of.CALL)
+
+    @property
+    def leg_agent(self) -> str | None:
+        """The agent on the live leg joined last: the one the call belongs to."""
+        named = [leg for leg in self.legs if leg.live and leg.agent]
+        return max(named, key=lambda leg: (leg.since is not None, leg.since), default=None).agent if named else None  # type: ignore[union-attr]
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every SID under which Twilio may speak of this call."""
+        return frozenset({leg.sid for leg in self.legs} | set(self.conferences)) - {self.sid}
+
+    def recording(self, sid: str) -> Recording | None:
+        return next((recording for recording in self.recordings if recording.sid == sid), None)
+
+    def hold_of(self, holder: str) -> Hold | None:
+        return next((hold for hold in self.holds if hold.holder == holder), None)
+
+    def with_recording(self, recording: Recording) -> Call:
+        """The call with this recording added, or in the place of the one with its SID."""
+        if self.recording(recording.sid) is None:
+            return replace(self, recordings=(*self.recordings, recording))
+        return replace(self, recordings=tuple(recording if r.sid == recording.sid else r for r in self.recordings))
+
+    def with_leg(self, leg: Leg) -> Call:
+        if all(known.sid != leg.sid for known in self.legs):
+            return replace(self, legs=(*self.legs, leg))
+        return replace(self, legs=tuple(leg if known.sid == leg.sid else known for known in self.legs))
+
+
+def desired(call: Call) -> Wish:
+    """`stopped` once somebody had it stopped, else `paused` while any hold is open, else `recording`."""
+    if call.stop_wanted:
+        return Wish.STOPPED
+    return Wish.PAUSED if call.holds else Wish.RECORDING
+
+
+def observed(call: Call) -> str:
+    """What Twilio last confirmed, over all live recordings; `unknown` unless it is certain."""
+    states = {recording.state for recording in call.live}
+    if State.RECORDING in states:
+        return "recording"
+    if states == {State.PAUSED}:
+        return "paused"
+    if states:
+        return "unknown"
+    final = {recording.state for recording in call.recordings}
+    if final and final <= {State.ABSENT, State.FAILED}:
+        return "absent"
+    if call.over:
+        return "ended"
+    if State.STOPPED in final:
+        return "stopped"
+    return "unknown"
+
+
+def is_listed(call: Call) -> bool:
+    """Whether Twilio's own list was asked for during this pause and after the last leg or conference joined."""
+    if call.listed_at is None or call.paused_since is None or call.listed_at < call.paused_since:
+        return False
+    return call.joined_at is None or call.listed_at >= call.joined_at
+
+
+def why_not_safe(call: Call, now: datetime) -> Problem | None:
+    """None exactly when a card may be taken (invariant 2); otherwise the reason that matters most.
+
+    After a resume that was left unanswered, nothing counts until it can no longer arrive *and* a pause was confirmed
+    after that moment: one confirmed before could still be undone by it.
+    """
+    if call.over:
+        return Problem.UNKNOWN_CALL if call.status == "unknown-to-twilio" else Problem.CALL_OVER
+    if desired(call) is not Wish.PAUSED:
+        return Problem.SUPERSEDED
+    if all(hold.expires_at <= now and not hold.overdue for hold in call.holds):
+        return Problem.EXPIRED
+    live = call.live
+    if not live:
+        return call.problem or Problem.STARTING
+    if any(recording.state is not State.PAUSED for recording in live):
+        return call.problem or (Problem.NOT_ALL_PAUSED if observed(call) == "recording" else Problem.STARTING)
+    if not is_listed(call):
+        return call.problem or Problem.STARTING
+    if call.claim is not None and call.claim.wish is Wish.RECORDING:
+        return Problem.STARTING
+    late = call.late_resume_until
+    if late is not None and any(r.confirmed_at is None or r.confirmed_at < late for r in live):
+        return Problem.LATE_RESUME
+    return None
+
+
+def is_safe(call: Call, now: datetime) -> bool:
+    """`safe_to_take_card`."""
+    return why_not_safe(call, now) is None

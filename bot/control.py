@@ -1,0 +1,411 @@
+"""CallControl: pause, resume, stop, receive, converge. The only place that commands Twilio.
+
+Every round is the same: one transaction decides and claims (`recording.decide`), one effect is carried out outside any
+transaction, and one transaction saves its outcome and decides on the next. A pause that goes well is two commits and
+one round trip, with the lists beside it. Who finds the claim taken waits for its outcome, which is theirs too.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from bot.audit.journal import Journal, Transaction
+from bot.call import Call, Problem, Wish, desired, observed, why_not_safe
+from bot.errors import DatabaseUnavailable
+from bot.messages import (
+    Answered,
+    By,
+    CallReported,
+    Command,
+    Converge,
+    Decision,
+    Denial,
+    Effect,
+    Fact,
+    Kind,
+    Listing,
+    Look,
+    Merge,
+    Message,
+    Pause,
+    Policy,
+    Reply,
+    Resume,
+    Stop,
+    Take,
+    Wait,
+)
+from bot.recording import decide, next_effect, unite
+from bot.storage import calls, deliveries, users
+from bot.storage.engine import Database
+from bot.telephony.gateway import RecordingGateway
+from bot.telephony.webhooks import Report
+
+PATIENCE_SECONDS = {"agent": 8.0, "api": 8.0, "ivr": 10.0, "payment": 10.0, "system": 8.0}
+TOO_EARLY_SECONDS = 2.0
+LOOK_AGAIN_SECONDS = 0.025
+CLAIM_RESERVE_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The call as it is now, and why the wish was not met; `problem` is None when it was."""
+
+    call: Call
+    now: datetime
+    problem: Problem | Denial | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a transaction left to do. `taken` is the monotonic time before it began: its claim is no younger."""
+
+    call: Call
+    now: datetime
+    taken: float
+    effect: Effect | None = None
+    refused: Problem | Denial | None = None
+
+    @property
+    def is_claimed(self) -> bool:
+        return isinstance(self.effect, Command | Look | Merge)
+
+
+_Result = Callable[[_Step, float], Outcome | None]
+"""What came of a step, given the seconds waited so far; None to go on."""
+
+
+class CallControl:
+    """Safe for any number of threads. `waiting_max` threads may wait for Twilio at once; the others are turned away."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        gateway: RecordingGateway,
+        policy: Policy,
+        account: str,
+        *,
+        waiting_max: int,
+        lists_max: int,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._gateway = gateway
+        self._policy = policy
+        self._account = account
+        self._places = threading.BoundedSemaphore(waiting_max)
+        self._lists = ThreadPoolExecutor(lists_max, thread_name_prefix="lists")
+        self._background = ThreadPoolExecutor(16, thread_name_prefix="converge")
+
+    # What people and programs ask
+
+    def pause(
+        self,
+        sid: str,
+        by: By,
+        holder: str,
+        *,
+        reason: str | None = None,
+        max_seconds: int | None = None,
+        legs: tuple[str, ...] = (),
+        conference: str | None = None,
+    ) -> Outcome:
+        """Open the holder's hold and pause every recording of the call. `problem` is None only when it is safe."""
+        message = Pause(
+            by=by,
+            hold_id=secrets.token_hex(8),
+            holder=holder,
+            reason=reason,
+            max_seconds=max_seconds,
+            legs=legs,
+            conference=conference,
+        )
+        with self._place():
+            return self._until(sid, message, PATIENCE_SECONDS[by.source], _PauseResult(holder))
+
+    def resume(self, sid: str, by: By, holder: str) -> Outcome:
+        """Release the holder's own hold; what no other hold keeps paused records again."""
+        with self._place():
+            return self._until(sid, Resume(by=by, holder=holder), PATIENCE_SECONDS[by.source], _ResumeResult())
+
+    def stop(self, sid: str, by: By) -> Outcome:
+        """End the call's recordings for good."""
+        with self._place():
+            return self._until(sid, Stop(by=by), PATIENCE_SECONDS[by.source], _stop_result)
+
+    def take(self, sid: str, by: By, agent: str) -> Outcome:
+        """An agent claims a call whose legs name no agent."""
+        step = self._write(sid, Take(by=by, agent=agent))
+        return Outcome(step.call, step.now, step.refused)
+
+    # What Twilio reports
+
+    def receive(self, report: Report, digest: bytes) -> bool:
+        """Take in a status callback, once; False if it was a repeat. What follows from it is done beside."""
+        touched: list[str] = []
+
+        def change(transaction: Transaction) -> bool:
+            touched.clear()
+            if deliveries.is_repeat(transaction, digest):
+                return False
+            touched.extend(self._report(transaction, sid, report) for sid in _sids_of(transaction, report))
+            return True
+
+        is_new = self._journal.write(change, report.call or report.conference or "")
+        for sid in touched:
+            self.converge_soon(sid)
+        return is_new
+
+    def _report(self, transaction: Transaction, sid: str, report: Report) -> str:
+        loaded = calls.load(transaction, sid, report.account or self._account)
+        call = loaded.call
+        facts: tuple[Fact, ...] = ()
+        message = report.message
+        if isinstance(message, CallReported):
+            message = replace(message, agent=users.agent_at(transaction.connection, *report.contacts))
+            if message.parent is not None and call.sid == message.parent:
+                call, facts = self._absorb(transaction, call, message.sid, loaded.now)
+        decision = decide(call, message, loaded.now, self._policy)
+        calls.save(transaction, loaded, decision.call, (*facts, *decision.facts))
+        return decision.call.sid
+
+    def _absorb(self, transaction: Transaction, parent: Call, leg: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
+        """If the leg was taken for a call of its own until now, its holds and recordings move to the parent."""
+        known = calls.load(transaction, leg, parent.account)
+        if known.is_new or known.call.sid != leg or known.call.over:
+            return parent, ()
+        united, emptied, facts = unite(parent, known.call, now)
+        calls.save(transaction, known, emptied, ())
+        return united, facts
+
+    # Converging
+
+    def converge(self, sid: str, patience_seconds: float = PATIENCE_SECONDS["system"]) -> Outcome:
+        """Bring the call to what is desired, as far as it goes within the patience."""
+        return self._until(sid, None, patience_seconds, _as_it_is)
+
+    def converge_soon(self, sid: str) -> None:
+        """The same beside the request; the worker takes over what this process does not get to."""
+        self._background.submit(self._converge_quietly, sid)
+
+    def _converge_quietly(self, sid: str) -> None:
+        try:
+            if self._is_due(sid):
+                self.converge(sid)
+        except DatabaseUnavailable:
+            log.warning("converge.deferred", call=sid)
+        except Exception:
+            log.exception("converge.failed", call=sid)
+
+    def _is_due(self, sid: str) -> bool:
+        call = self.find(sid)
+        return call is not None and (call.claim is not None or next_effect(call, "", datetime.now(UTC)) is not None)
+
+    def close(self) -> None:
+        """Let what is under way come to its end."""
+        self._background.shutdown(wait=True, cancel_futures=True)
+        self._lists.shutdown(wait=True, cancel_futures=True)
+
+    def find(self, sid: str) -> Call | None:
+        with self._database.read() as connection:
+            return calls.find(connection, sid)
+
+    # The loop
+
+    def _until(self, sid: str, message: Message | None, patience_seconds: float, result: _Result) -> Outcome:
+        """Go round until `result` says what came of it, or the patience is over; what was claimed is always carried
+        out.
+        """
+        began = time.monotonic()
+        deadline = began + patience_seconds
+        step = self._write(sid, *([message] if message else []), converge=True)
+        while True:
+            if step.is_claimed:
+                step = self._advance(step, deadline)
+                continue
+            outcome = result(step, time.monotonic() - began)
+            if outcome is not None:
+                return outcome
+            if time.monotonic() >= deadline:
+                problem = why_not_safe(step.call, step.now) if desired(step.call) is Wish.PAUSED else step.call.problem
+                return Outcome(step.call, step.now, problem or Problem.UNANSWERED)
+            step = self._advance(step, deadline)
+
+    def _advance(self, step: _Step, deadline: float) -> _Step:
+        """One round: carry out what was claimed, or wait for whoever holds the claim, or until the next try is due."""
+        match step.effect:
+            case Command() | Look():
+                answered = self._perform(step, step.effect)
+                return self._write(step.call.sid, answered, converge=self._may_claim(deadline))
+            case Merge(parent=parent):
+                self._merge(step.call, parent)
+                return self._write(parent, converge=self._may_claim(deadline))
+            case Wait() | None:
+                time.sleep(max(0.0, min(LOOK_AGAIN_SECONDS, deadline - time.monotonic())))
+                return self._look_again(step, may_claim=self._may_claim(deadline))
+
+    def _may_claim(self, deadline: float) -> bool:
+        """Whether a whole attempt still fits into the patience: the last one is included in it."""
+        return time.monotonic() + self._gateway.timeout_seconds < deadline
+
+    def _look_again(self, step: _Step, *, may_claim: bool) -> _Step:
+        """Read without a lock; only when something can be done is a transaction worth it."""
+        call = self.find(step.call.sid) or step.call
+        looked = time.monotonic()
+        now = step.now + timedelta(seconds=looked - step.taken)
+        is_free = call.claim is None or call.claim.until <= now
+        if may_claim and is_free and (call.claim is not None or next_effect(call, "", now) is not None):
+            return self._write(call.sid, converge=True)
+        return _Step(call, now, looked)
+
+    def _write(self, sid: str, *messages: Message, converge: bool = False) -> _Step:
+        """One transaction: the messages, then the next effect claimed."""
+        taken = time.monotonic()
+        token = secrets.token_hex(16)
+
+        def change(transaction: Transaction) -> _Step:
+            loaded = calls.load(transaction, sid, self._account)
+            decision = Decision(call=loaded.call)
+            facts: tuple[Fact, ...] = ()
+            for message in (*messages, *([Converge(token=token)] if converge else [])):
+                if decision.refused or isinstance(decision.effect, Merge):
+                    break
+                decision = decide(decision.call, message, loaded.now, self._policy)
+                facts += decision.facts
+            if not (loaded.is_new and not facts):
+                calls.save(transaction, loaded, decision.call, facts)
+            return _Step(decision.call, loaded.now, taken, decision.effect, decision.refused)
+
+        return self._journal.write(change, sid)
+
+    def _merge(self, child: Call, parent_sid: str) -> None:
+        def change(transaction: Transaction) -> None:
+            first = calls.load(transaction, min(child.sid, parent_sid), child.account)
+            second = calls.load(transaction, max(child.sid, parent_sid), child.account)
+            parent, leg = (first, second) if first.call.sid == parent_sid else (second, first)
+            if leg.call.over or leg.call.sid == parent.call.sid:
+                return
+            united, emptied, facts = unite(parent.call, leg.call, parent.now)
+            calls.save(transaction, leg, emptied, ())
+            calls.save(transaction, parent, united, facts)
+
+        self._journal.write(change, min(child.sid, parent_sid))
+
+    # Carrying out one effect, outside any transaction
+
+    def _perform(self, step: _Step, effect: Command | Look) -> Answered:
+        account = step.call.account
+        left = self._policy.claim.total_seconds() - (time.monotonic() - step.taken)
+        if left < self._gateway.timeout_seconds + CLAIM_RESERVE_SECONDS:
+            reply = (
+                Reply(kind=Kind.UNSENT, why="too little was left of the claim") if isinstance(effect, Command) else None
+            )
+            return Answered(token=effect.token, reply=reply)
+        lists = [self._lists.submit(self._gateway.list_recordings, account, of, owner) for of, owner in effect.lists]
+        if isinstance(effect, Look):
+            seen = self._gateway.fetch_call(account, step.call.sid) if effect.ask_call else None
+            return Answered(token=effect.token, listings=self._gather(effect, lists), seen=seen)
+        reply = self._gateway.command(account, effect.target, effect.wish)
+        return Answered(token=effect.token, reply=reply, listings=self._gather(effect, lists))
+
+    def _gather(self, effect: Command | Look, lists: list[Future[Listing]]) -> tuple[Listing, ...]:
+        """The lists, each within the time limit; one that did not come in time was not had."""
+        wait(lists, timeout=self._gateway.timeout_seconds)
+        return tuple(
+            future.result()
+            if future.done() and not future.cancel()
+            else Listing(of=of, owner=owner, ok=False, why="no reply in time")
+            for future, (of, owner) in zip(lists, effect.lists, strict=True)
+        )
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Threads that wait for Twilio are capped, so that webhooks and health checks always find one."""
+        if not self._places.acquire(timeout=TOO_EARLY_SECONDS):
+            raise DatabaseUnavailable(
+                "Too many requests are waiting for Twilio. Nothing was changed; do not take the card."
+            )
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+# What came of it
+
+
+@dataclass(frozen=True, slots=True)
+class _PauseResult:
+    """Done when it is safe, when our hold is gone, or when going on cannot help the one who waits."""
+
+    holder: str
+
+    def __call__(self, step: _Step, waited_seconds: float) -> Outcome | None:
+        call = step.call
+        why = step.refused or why_not_safe(call, step.now)
+        if why is None or step.refused is not None:
+            return Outcome(call, step.now, why)
+        if call.hold_of(self.holder) is None:
+            return Outcome(call, step.now, why if call.over else Problem.SUPERSEDED)
+        is_hopeless = why in {Problem.LATE_RESUME, Problem.CREDENTIALS}
+        is_settled = why is Problem.NOTHING_RECORDING and waited_seconds >= TOO_EARLY_SECONDS
+        return Outcome(call, step.now, why) if is_hopeless or is_settled else None
+
+
+class _ResumeResult:
+    """Done when nothing is left to resume, or when other holds keep the call paused, as they may."""
+
+    def __init__(self) -> None:
+        self._is_first = True
+
+    def __call__(self, step: _Step, waited_seconds: float) -> Outcome | None:  # noqa: ARG002 - one shape for all results
+        call, is_first = step.call, self._is_first
+        self._is_first = False
+        if step.refused is not None or desired(call) is Wish.PAUSED:
+            return Outcome(call, step.now, step.refused or (None if is_first else Problem.SUPERSEDED))
+        if call.over:
+            return Outcome(call, step.now, call.problem or Problem.CALL_OVER)
+        if call.problem is Problem.CREDENTIALS:
+            return Outcome(call, step.now, call.problem)
+        is_met = call.claim is None and next_effect(replace(call, next_at=None), "", step.now) is None
+        return Outcome(call, step.now) if is_met or call.problem is Problem.NOTHING_RECORDING else None
+
+
+def _stop_result(step: _Step, waited_seconds: float) -> Outcome | None:
+    call = step.call
+    if step.refused is not None or call.over:
+        return Outcome(call, step.now, step.refused or call.problem)
+    if observed(call) == "stopped":
+        return Outcome(call, step.now)
+    is_settled = call.problem is Problem.NOTHING_RECORDING and waited_seconds >= TOO_EARLY_SECONDS
+    return Outcome(call, step.now, call.problem) if is_settled or call.problem is Problem.CREDENTIALS else None
+
+
+def _as_it_is(step: _Step, waited_seconds: float) -> Outcome:  # noqa: ARG001 - one shape for all results
+    return Outcome(step.call, step.now)
+
+
+def _sids_of(transaction: Transaction, report: Report) -> tuple[str, ...]:
+    """The calls that a report speaks of: one, or all that are known to be in the conference, in lock order."""
+    if report.conference is None or isinstance(report.message, CallReported):
+        return (report.call,) if report.call else ()
+    known = calls.of_conference(transaction.connection, report.conference)
+    named = (report.call,) if report.call else ()
+    return tuple(sorted({*known, *(sid for sid in named if not _is_known(transaction, sid, known))}))
+
+
+def _is_known(transaction: Transaction, sid: str, known: tuple[str, ...]) -> bool:
+    call = calls.find(transaction.connection, sid)
+    return call is not None and call.sid in known

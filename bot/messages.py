@@ -1,0 +1,269 @@
+"""PURE. What can happen to a call (messages), what is to be done about it (effects), and what the log says of it
+(facts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Literal
+
+from bot.call import Call, Of, Problem, Wish
+
+Source = Literal["agent", "ivr", "payment", "api", "twilio", "system"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class By:
+    """Who did it, through which door, from which address (PCI DSS 10.2.2)."""
+
+    actor: str
+    source: Source = "system"
+    origin: str | None = None
+
+
+SYSTEM = By(actor="system")
+TWILIO = By(actor="twilio", source="twilio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The few settings that decisions depend on."""
+
+    node: str = "node"
+    claim: timedelta = timedelta(seconds=5)
+    late: timedelta = timedelta(seconds=15)
+    pause_max: timedelta = timedelta(seconds=300)
+    expiry: Literal["resume", "alert"] = "resume"
+
+
+# What people and programs ask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Open a hold, or prolong the holder's own."""
+
+    by: By
+    hold_id: str
+    holder: str
+    reason: str | None = None
+    max_seconds: int | None = None
+    legs: tuple[str, ...] = ()
+    conference: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """Release the holder's own hold."""
+
+    by: By
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End the call's recordings for good; Twilio cannot undo it."""
+
+    by: By
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """An agent claims a call whose legs name no agent."""
+
+    by: By
+    agent: str
+
+
+# What Twilio reports
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallReported:
+    """A call-status callback. `agent` is the user whose contact is on this leg; `caller` is masked."""
+
+    sid: str
+    status: str
+    parent: str | None = None
+    sequence: int | None = None
+    agent: str | None = None
+    caller: str | None = None
+    by: By = TWILIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingReported:
+    """A recording-status callback: in-progress, completed, absent, failed; paused and resumed are only noted."""
+
+    sid: str
+    status: str
+    of: Of
+    owner: str
+    duration_seconds: int | None = None
+    by: By = TWILIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConferenceReported:
+    """A participant joined or left, or the conference ended."""
+
+    conference: str
+    event: str
+    participant: str | None = None
+    by: By = TWILIO
+
+
+# What the control says to the call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Converge:
+    """Ask what is to be done now, and claim the right to do it. `token` also seeds the back-off's jitter."""
+
+    token: str
+
+
+class Kind(StrEnum):
+    """The three outcomes of a command. `UNSENT` is an unanswered one that cannot arrive late: nothing left us."""
+
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    UNANSWERED = "unanswered"
+    UNSENT = "unsent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of one POST."""
+
+    kind: Kind
+    http_status: int | None = None
+    code: int | None = None
+    recording: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Twilio's list of one resource's recordings, all pages; `ok` is false when it could not be had whole; `missing`:
+    404.
+    """
+
+    of: Of
+    owner: str
+    ok: bool
+    missing: bool = False
+    items: tuple[tuple[str, str], ...] = ()
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeen:
+    """The call resource as fetched. `ok` is false when Twilio did not say; `status` None means 404."""
+
+    ok: bool
+    status: str | None = None
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What came of the effect that was claimed with `token`."""
+
+    token: str
+    reply: Reply | None = None
+    listings: tuple[Listing, ...] = ()
+    seen: CallSeen | None = None
+
+
+Message = (
+    Pause | Resume | Stop | Take | CallReported | RecordingReported | ConferenceReported | Converge | Answered
+)  # fmt: skip
+
+
+# What is to be done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a command goes: a recording by its SID or `Twilio.CURRENT`, at its call, leg or conference."""
+
+    of: Of
+    owner: str
+    recording: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """POST `wish` to `target`; list `lists` beside it."""
+
+    token: str
+    wish: Wish
+    target: Target
+    lists: tuple[tuple[Of, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Only ask Twilio: the lists, and the call itself if `ask_call`."""
+
+    token: str
+    lists: tuple[tuple[Of, str], ...] = ()
+    ask_call: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Somebody else holds the claim until then; look again soon."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merge:
+    """The call turned out to be a leg of `parent`: unite the two in one transaction."""
+
+    parent: str
+
+
+Effect = Command | Look | Wait | Merge
+
+
+class Denial(StrEnum):
+    """Why a wish was turned down although the call is alive."""
+
+    NOT_YOURS = "not-yours"
+    HELD_BY_OTHERS = "held-by-others"
+    OWNED = "owned"
+    STOPPED = "stopped"
+    CONFERENCE_STOP = "conference-stop"
+
+
+# What the log says
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing that happened, in the past tense; the log makes an entry of it."""
+
+    type: str
+    by: By = SYSTEM
+    recording: str | None = None
+    outcome: Literal["success", "failure", "unknown"] = "success"
+    reason: str | None = None
+    before: str | None = None
+    after: str | None = None
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The call as it is now, what to log, what to do, and why the wish was turned down, if it was."""
+
+    call: Call
+    facts: tuple[Fact, ...] = ()
+    effect: Effect | None = None
+    refused: Problem | Denial | None = None

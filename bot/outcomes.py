@@ -1,0 +1,351 @@
+"""PURE. What came of an effect: a command confirmed, refused or unanswered; lists; the call as Twilio sees it.
+
+Only a reply that names the wanted status confirms. A reply that never came is neither success nor failure: the
+recording is in doubt, and for `late` seconds the command may still arrive (invariant 2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from bot.call import CALL_OVER, CURRENT, Call, Claim, Of, Problem, Recording, State, Wish, desired, is_safe, observed
+from bot.messages import (
+    SYSTEM,
+    TWILIO,
+    Answered,
+    By,
+    CallSeen,
+    Decision,
+    Fact,
+    Kind,
+    Listing,
+    Merge,
+    Policy,
+    Reply,
+    Target,
+)
+
+RETRY_FIRST = timedelta(seconds=0.25)
+RETRY_MAX = timedelta(seconds=15)
+RECONFIRM_AFTER = (timedelta(seconds=5), timedelta(seconds=15))
+
+NOTHING_THERE = frozenset({21220, 20404, 404})
+SEVERAL = 16108
+STATE_OF = {Wish.PAUSED: State.PAUSED, Wish.RECORDING: State.RECORDING, Wish.STOPPED: State.STOPPED}
+OPPOSITE = {Wish.PAUSED: Wish.RECORDING, Wish.RECORDING: Wish.PAUSED}
+
+LISTED_LIVE = frozenset({"in-progress", "paused", "processing"})
+LISTED_FINAL = {
+    "completed": State.ENDED,
+    "stopped": State.STOPPED,
+    "absent": State.ABSENT,
+    "failed": State.FAILED,
+    "deleted": State.ENDED,
+}
+
+
+def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> Decision:
+    """Save an outcome. If the claim is no longer ours, whoever took over has noted it as unknown: change nothing."""
+    claim = call.claim
+    if claim is None or claim.token != message.token:
+        return Decision(call=call)
+    before = call
+    call = replace(call, claim=None)
+    jitter = int(message.token[:4] or "0", 16) / 0xFFFF
+    if message.reply is not None and claim.wish is not None:
+        call = _replied(call, claim.wish, claim, message.reply, now, policy, jitter)
+    call, found = _listed(call, message, claim, now, jitter)
+    if call.nothing_said is not None and is_whole(message.listings):
+        call = _nothing_there(call, call.nothing_said, now, jitter)
+    call, seen, merge = _seen(call, message.seen, now, jitter)
+    facts = _outcome_facts(before, call, claim, message.reply, now)
+    return Decision(call=call, facts=(*facts, *found, *seen), effect=merge)
+
+
+def abandoned(call: Call, claim: Claim, policy: Policy) -> tuple[Call, tuple[Fact, ...]]:
+    """The claim's owner is dead or frozen. Its command may have been applied, or may still be: look before the next
+    one.
+    """
+    call = replace(call, claim=None)
+    if claim.wish is None:
+        return call, ()
+    call = _unanswered(call, claim, claim.until + policy.late)
+    fact = Fact(
+        type="command.abandoned",
+        outcome="unknown",
+        reason=f"node {claim.node} did not report in time",
+        before=observed(call),
+        detail={"wish": claim.wish, "target": claim.target or CURRENT},
+    )
+    return replace(call, look_first=True), (fact,)
+
+
+def in_doubt(call: Call, target: Target) -> Call:
+    """Before a resume or stop is sent: what it touches no longer counts as paused."""
+    touched = _touched(call, target.recording)
+    for recording in touched:
+        call = call.with_recording(replace(recording, state=State.UNKNOWN, doubt=True))
+    return call if touched else replace(call, doubt=True)
+
+
+def is_whole(listings: tuple[Listing, ...]) -> bool:
+    """Whether every list that was asked for came, the call's own among them."""
+    return any(one.of is Of.CALL for one in listings) and all(one.ok for one in listings)
+
+
+def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
+    """The call is over: its holds close, what was still paused is told, nothing is sent any more."""
+    closed = tuple(
+        Fact(
+            type="hold.closed",
+            reason="the call ended",
+            before=Wish.PAUSED,
+            detail={"hold": hold.id, "holder": hold.holder},
+        )
+        for hold in call.holds
+    )
+    left = tuple(
+        Fact(type="recording.left_paused", recording=recording.sid, before=State.PAUSED, after=State.ENDED)
+        for recording in call.live
+        if recording.state is State.PAUSED
+    )
+    fact = Fact(type="call.ended", by=by, before=call.status, after=status)
+    recordings = tuple(replace(r, state=State.ENDED, doubt=False) if r.live else r for r in call.recordings)
+    problem = Problem.UNKNOWN_CALL if status == "unknown-to-twilio" else Problem.CALL_OVER
+    over = replace(
+        call, status=status, holds=(), recordings=recordings, resume_wanted=False, reconfirm_at=(), next_at=None,
+        look_first=False, ask_call=False, doubt=False, problem=problem, problem_status=None, problem_code=None,
+    )  # fmt: skip
+    return over, (fact, *closed, *left)
+
+
+def _touched(call: Call, target: str | None) -> tuple[Recording, ...]:
+    if target == CURRENT:
+        return call.live_on_call
+    return tuple(recording for recording in call.live if recording.sid == target)
+
+
+# The reply to a command
+
+
+def _replied(
+    call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime, policy: Policy, jitter: float
+) -> Call:  # fmt: skip
+    call = replace(call, problem_status=reply.http_status, problem_code=reply.code)
+    match reply.kind:
+        case Kind.CONFIRMED:
+            return _confirmed(call, wish, claim, reply, now)
+        case Kind.UNSENT:
+            return _later(replace(call, problem=Problem.UNREACHABLE), now, jitter)
+        case Kind.UNANSWERED:
+            call = _unanswered(call, claim, now + policy.late)
+            is_error = reply.http_status is not None and reply.http_status >= 500
+            return _later(replace(call, problem=Problem.TWILIO_ERROR if is_error else Problem.UNANSWERED), now, jitter)
+        case Kind.REFUSED:
+            return _refused(call, claim, reply, now, jitter)
+
+
+def _confirmed(call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime) -> Call:
+    sid = reply.recording or claim.target or CURRENT
+    known = call.recording(sid) or Recording(sid=sid, of=Of.CALL, owner=call.sid)
+    if known.live:
+        state = STATE_OF[wish]
+        known = replace(
+            known, state=state, confirmed_at=now, commanded=True, toggle=False, unanswered=None, doubt=False
+        )  # fmt: skip
+    call = replace(
+        call.with_recording(known), failures=0, next_at=None, problem=None, problem_status=None, problem_code=None,
+        nothing_said=None,
+    )  # fmt: skip
+    if claim.target == CURRENT:
+        others = tuple(replace(r, doubt=False) if r.of is Of.CALL and r.sid != sid else r for r in call.recordings)
+        call = replace(call, doubt=False, unanswered=None, recordings=others)
+        call = replace(call, resume_wanted=call.resume_wanted and wish is not Wish.RECORDING)
+    return _plan_reconfirmation(call, wish, now)
+
+
+def _plan_reconfirmation(call: Call, wish: Wish, now: datetime) -> Call:
+    """An unanswered command of the other direction may still arrive and undo this one: send it again, 5 s and 15 s
+    later.
+
+    For a pause also at the moment after which nothing can arrive any more, because only a confirmation after it is
+    proof.
+    """
+    still = tuple(at for at in call.reconfirm_at if any((r.confirmed_at or at) < at for r in call.live) or at > now)
+    late = call.late_resume_until if wish is Wish.PAUSED else call.late_pause_until
+    if still or wish is not desired(call) or late is None or late <= now:
+        return replace(call, reconfirm_at=still)
+    planned = {now + after for after in RECONFIRM_AFTER}
+    if wish is Wish.PAUSED:
+        planned.add(late)
+    return replace(call, reconfirm_at=tuple(sorted(planned)))
+
+
+def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
+    """The command may have been applied, or may be until then."""
+    touched = _touched(call, claim.target)
+    for recording in touched:
+        call = call.with_recording(
+            replace(recording, state=State.UNKNOWN, doubt=True, unanswered=claim.wish, toggle=False, commanded=True)
+        )
+    if not touched:
+        call = replace(call, doubt=True, unanswered=claim.wish)
+    if claim.wish is Wish.PAUSED:
+        return replace(call, late_pause_until=_latest(call.late_pause_until, until))
+    if claim.wish is Wish.RECORDING:
+        return replace(call, late_resume_until=_latest(call.late_resume_until, until))
+    return call
+
+
+def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: float) -> Call:
+    if reply.code in NOTHING_THERE or reply.http_status == 404:
+        return replace(call, nothing_said=claim.wish, look_first=True)
+    if reply.code == SEVERAL:
+        return replace(call, look_first=True, problem=Problem.NOT_ALL_PAUSED)
+    if reply.http_status in {401, 403}:
+        return _later(replace(call, problem=Problem.CREDENTIALS), now, jitter, at_least=RETRY_MAX)
+    is_passing = reply.http_status in {408, 429} or reply.code in {16114, 20429}
+    return _later(replace(call, problem=Problem.BUSY if is_passing else Problem.REFUSED), now, jitter)
+
+
+def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call:
+    """Twilio said "nothing to command here", and the lists are in: already done, on another resource, or truly nothing.
+
+    A refusal after an unanswered command in the same direction may mean that it is done already. Where that would
+    matter, the opposite is sent by SID first, and then the wanted one, whose reply can be believed.
+    """
+    call = replace(call, nothing_said=None)
+    done_already = [recording for recording in call.live if _may_be_done(call, recording, wish)]
+    if done_already and wish in OPPOSITE:
+        for recording in done_already:
+            call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
+        return replace(call, next_at=None)
+    reconfirm = tuple(at for at in call.reconfirm_at if at > now)
+    call = replace(call, reconfirm_at=reconfirm)
+    if not call.live_on_call:
+        call = replace(call, doubt=False, nothing_on_call_at=now)
+    if not call.live:
+        return replace(call, ask_call=True, next_at=None)
+    if call.live_on_call:
+        return _later(replace(call, problem=Problem.REFUSED), now, jitter)
+    return replace(call, next_at=None)
+
+
+def _may_be_done(call: Call, recording: Recording, wish: Wish) -> bool:
+    if recording.unanswered is wish:
+        return True
+    late = call.late_resume_until
+    unproven = late is not None and (recording.confirmed_at is None or recording.confirmed_at < late)
+    return wish is Wish.PAUSED and recording.state is State.PAUSED and unproven
+
+
+# Lists
+
+
+def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: float) -> tuple[Call, tuple[Fact, ...]]:
+    if not message.listings:
+        return call, ()
+    facts: list[Fact] = []
+    doubt = call.doubt or call.look_first
+    for listing in message.listings:
+        for sid, status in listing.items:
+            call, fact = _listed_one(call, listing, sid, status, doubt=doubt)
+            facts.extend(fact)
+    if not is_whole(message.listings):
+        why = next((one.why for one in message.listings if not one.ok), None)
+        facts.append(Fact(type="list.failed", outcome="failure", reason=why))
+        is_unknown = any(one.missing for one in message.listings if one.of is Of.CALL)
+        if is_unknown and call.nothing_said is not None:
+            asks = replace(call, nothing_said=None, look_first=False, ask_call=True, next_at=None)
+            return asks, tuple(facts)
+        call = _later(replace(call, problem=call.problem or Problem.LIST_FAILED), now, jitter)
+        return call, tuple(facts)
+    call = replace(call, listed_at=claim.taken_at, look_first=False)
+    if call.problem is Problem.LIST_FAILED:
+        call = replace(call, problem=None, next_at=None, failures=0)
+    return (replace(call, doubt=False, unanswered=None) if call.live_on_call else call), tuple(facts)
+
+
+def _listed_one(
+    call: Call, listing: Listing, sid: str, status: str, *, doubt: bool
+) -> tuple[Call, tuple[Fact, ...]]:  # fmt: skip
+    known = call.recording(sid)
+    if status in LISTED_LIVE:
+        if known is not None:
+            return call, ()
+        new = Recording(sid=sid, of=listing.of, owner=listing.owner, doubt=doubt, unanswered=call.unanswered)
+        fact = Fact(type="recording.found", recording=sid, after=State.UNKNOWN, detail={"of": listing.of})
+        return call.with_recording(new), (fact,)
+    state = LISTED_FINAL.get(status)
+    if state is None or (known is not None and not known.live):
+        return call, ()
+    if known is None:
+        return call.with_recording(Recording(sid=sid, of=listing.of, owner=listing.owner, state=state)), ()
+    fact = Fact(type="recording.ended", recording=sid, before=known.state, after=state, detail={"seen": "list"})
+    return call.with_recording(replace(known, state=state, doubt=False)), (fact,)
+
+
+# The call itself
+
+
+def _seen(
+    call: Call, seen: CallSeen | None, now: datetime, jitter: float
+) -> tuple[Call, tuple[Fact, ...], Merge | None]:
+    if seen is None:
+        return call, (), None
+    if not seen.ok:
+        return _later(replace(call, problem=call.problem or Problem.UNANSWERED), now, jitter), (), None
+    call = replace(call, ask_call=False)
+    if seen.status is None:
+        return *end(call, "unknown-to-twilio", SYSTEM), None
+    if seen.parent is not None and seen.parent != call.sid:
+        return call, (), Merge(parent=seen.parent)
+    if seen.status in CALL_OVER:
+        return *end(call, seen.status, SYSTEM), None
+    if call.live:
+        return replace(call, status=seen.status), (), None
+    call = replace(
+        call, status=seen.status, nothing_on_call_at=None, resume_wanted=False, problem=Problem.NOTHING_RECORDING
+    )
+    return _later(call, now, jitter), (), None
+
+
+# The log's words
+
+
+def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None, now: datetime) -> tuple[Fact, ...]:
+    safe = is_safe(after, now)
+    if reply is None or claim.wish is None:
+        turned = safe and not is_safe(before, now)
+        return (Fact(type="pause.proven", after=observed(after), detail={"safe": True}),) if turned else ()
+    outcome = {Kind.CONFIRMED: "confirmed", Kind.REFUSED: "refused"}.get(reply.kind, "unanswered")
+    return (
+        Fact(
+            type=f"command.{outcome}",
+            by=TWILIO if reply.kind in {Kind.CONFIRMED, Kind.REFUSED} else SYSTEM,
+            recording=reply.recording or (claim.target if claim.target != CURRENT else None),
+            outcome="success" if outcome == "confirmed" else "failure" if outcome == "refused" else "unknown",
+            reason=reply.why,
+            before=observed(before),
+            after=observed(after),
+            detail={
+                "wish": claim.wish,
+                "target": claim.target or CURRENT,
+                "http": reply.http_status,
+                "code": reply.code,
+                "safe": safe,
+            },
+        ),
+    )
+
+
+def _later(call: Call, now: datetime, jitter: float, at_least: timedelta = timedelta(0)) -> Call:
+    """Try again later: 0.25 s doubled for each failure in a row, at most 15 s, a quarter up or down by chance."""
+    doubled = RETRY_FIRST * 2 ** min(call.failures, 6)
+    delay = max(min(doubled, RETRY_MAX) * (0.75 + 0.5 * jitter), at_least)
+    return replace(call, failures=call.failures + 1, next_at=now + delay)
+
+
+def _latest(a: datetime | None, b: datetime) -> datetime:
+    return b if a is None else max(a, b)

@@ -1,0 +1,159 @@
+"""PURE. What Twilio reports on its own: calls, legs, recordings, conferences. It may come late, twice or out of order.
+
+`completed` is final. A recording that was already commanded is not made "recording" again by an old callback; one that
+is new is live, and the hold that is open will pause it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bot.call import CALL_OVER, Call, Leg, Recording, State
+from bot.messages import CallReported, ConferenceReported, Decision, Fact, RecordingReported
+from bot.outcomes import end
+
+FINAL_STATES = {"completed": State.ENDED, "absent": State.ABSENT, "failed": State.FAILED}
+
+
+def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
+    known = next((leg for leg in call.legs if leg.sid == message.sid), Leg(sid=message.sid, status="unknown"))
+    stale = message.sequence is not None and message.sequence <= known.sequence
+    if (
+        call.over
+        or known.status in CALL_OVER
+        or stale
+        or (message.status == known.status and known.agent == message.agent)
+    ):
+        return Decision(call=call)
+    is_parent = message.sid == call.sid
+    began = message.status == "in-progress" and not known.live
+    leg = replace(
+        known,
+        status=message.status,
+        sequence=known.sequence if message.sequence is None else message.sequence,
+        agent=message.agent if message.status == "in-progress" else known.agent,
+        since=now if began else known.since,
+    )
+    after = replace(
+        call.with_leg(leg),
+        caller=call.caller or message.caller,
+        started_at=call.started_at or now,
+        joined_at=now if began and not is_parent else call.joined_at,
+        next_at=None if began else call.next_at,
+    )
+    fact = Fact(
+        type="call.reported" if is_parent else "leg.reported",
+        by=message.by,
+        before=known.status,
+        after=message.status,
+        detail={} if is_parent else {"leg": message.sid},
+    )
+    after, owner = _with_owner(after)
+    if not is_parent:
+        return Decision(call=after, facts=(fact, *owner))
+    if message.status in CALL_OVER:
+        after, ended = end(after, message.status, message.by)
+        return Decision(call=after, facts=(*owner, *ended))
+    return Decision(call=replace(after, status=message.status), facts=(fact, *owner))
+
+
+def _with_owner(call: Call) -> tuple[Call, tuple[Fact, ...]]:
+    """A call belongs to the agent on its live leg; while no leg names one it stays where it was."""
+    agent = call.leg_agent
+    if agent is None or agent == call.agent:
+        return call, ()
+    fact = Fact(type="call.owner_changed", before=call.agent, after=agent)
+    return replace(call, agent=agent, taken_by=None), (fact,)
+
+
+def recording_reported(call: Call, message: RecordingReported) -> Decision:
+    known = call.recording(message.sid)
+    final = FINAL_STATES.get(message.status)
+    if final is not None:
+        return _recording_ended(call, message, known, final)
+    if message.status == "in-progress":
+        return _recording_started(call, message, known)
+    fact = Fact(type="recording.noted", by=message.by, recording=message.sid, after=message.status)
+    return Decision(call=call, facts=(fact,))
+
+
+def _recording_started(call: Call, message: RecordingReported, known: Recording | None) -> Decision:
+    if known is not None and (known.commanded or known.state is not State.UNKNOWN or known.doubt):
+        return Decision(call=call)
+    state = State.ENDED if call.over else State.RECORDING
+    recording = (
+        replace(known, state=state)
+        if known
+        else Recording(sid=message.sid, of=message.of, owner=message.owner, state=state)
+    )
+    before = known.state if known else None
+    fact = Fact(type="recording.started", by=message.by, recording=message.sid, before=before, after="recording")
+    after = replace(call.with_recording(recording), next_at=None, problem=call.problem if call.over else None)
+    return Decision(call=after, facts=(fact,))
+
+
+def _recording_ended(call: Call, message: RecordingReported, known: Recording | None, final: State) -> Decision:
+    if known is not None and known.state is final:
+        return Decision(call=call)
+    before = known.state if known else None
+    recording = replace(known, state=final, doubt=False, toggle=False) if known else Recording(
+        sid=message.sid, of=message.of, owner=message.owner, state=final
+    )  # fmt: skip
+    fact = Fact(
+        type="recording.ended",
+        by=message.by,
+        recording=message.sid,
+        before=before,
+        after=final,
+        detail={"duration_seconds": message.duration_seconds},
+    )
+    return Decision(call=replace(call.with_recording(recording), next_at=None), facts=(fact,))
+
+
+def conference_reported(call: Call, message: ConferenceReported, now: datetime) -> Decision:
+    joins = message.event == "participant-join"
+    known = message.conference in call.conferences
+    if call.over or not (joins or known):
+        return Decision(call=call)
+    detail = {"conference": message.conference, "event": message.event, "participant": message.participant}
+    fact = Fact(type="conference.reported", by=message.by, after=message.event, detail=detail)
+    after = call if known else replace(call, conferences=(*call.conferences, message.conference))
+    after = replace(after, joined_at=now, next_at=None) if joins else after
+    return Decision(call=after, facts=(fact,))
+
+
+def merge(parent: Call, child: Call, now: datetime) -> tuple[Call, Call, tuple[Fact, ...]]:
+    """Unite a call with the leg of it that we took for a call: its holds, recordings and owner move to the parent.
+
+    Returns the parent, the emptied child, and what to log of the parent. The child's last command may have touched
+    the parent's recordings, so doubt and late commands move too.
+    """
+    known = {hold.holder for hold in parent.holds}
+    moved = tuple(hold for hold in child.holds if hold.holder not in known)
+    united = replace(
+        parent.with_leg(Leg(sid=child.sid, status="in-progress", agent=child.leg_agent, since=now)),
+        holds=(*parent.holds, *moved),
+        conferences=tuple(dict.fromkeys((*parent.conferences, *child.conferences))),
+        agent=parent.agent or child.agent,
+        taken_by=parent.taken_by or child.taken_by,
+        resume_wanted=parent.resume_wanted or child.resume_wanted,
+        joined_at=now,
+        late_pause_until=_latest(parent.late_pause_until, child.late_pause_until),
+        late_resume_until=_latest(parent.late_resume_until, child.late_resume_until),
+        next_at=None,
+        failures=0,
+        problem=None,
+    )
+    for recording in child.recordings:
+        if united.recording(recording.sid) is None:
+            united = united.with_recording(recording)
+    emptied = replace(
+        child, status="merged", holds=(), recordings=(), claim=None, next_at=None, ask_call=False, look_first=False
+    )
+    fact = Fact(type="call.merged", detail={"leg": child.sid, "holds": [hold.id for hold in moved]})
+    return united, emptied, (fact,)
+
+
+def _latest(a: datetime | None, b: datetime | None) -> datetime | None:
+    return max((at for at in (a, b) if at is not None), default=None)

@@ -1,0 +1,312 @@
+"""PURE. Every entry as a sentence. The table below is the registry: a new type of entry gets its line there.
+
+A sentence says no more than its entry does, and reads well with fields missing: the log outlives this code, and what is
+shown may have been tampered with. `{pieces}` are methods of `_Pieces`; what they return is never read as a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+TEXT_CHARACTERS_MAX = 300
+LIST_MAX = 10
+
+SENTENCES: dict[str, str] = {
+    # Pauses: who wanted what
+    "hold.opened": "{who} asked for a pause{why}{until}.",
+    "hold.extended": "{who} asked again for the pause{why}; it now lasts{until_plain}.",
+    "hold.released": "{who} ended the pause of {holder}{why}; {then}.",
+    "hold.expired": "The pause of {holder}{why} reached its time limit and ended; {then}.",
+    "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
+    "hold.closed": "The pause of {holder} was closed{because}.",
+    "pause.refused": "{who} asked for a pause and was refused{because}.",
+    "pause.proven": "Every known recording was confirmed paused, and Twilio's list shows no other: safe to take the card.",
+    "resume.requested": "{who} asked for the recording to go on.",
+    "resume.refused": "{who} asked for the recording to go on and was refused{because}.",
+    "stop.requested": "{who} asked for the recording to be stopped for good.",
+    "stop.refused": "{who} asked for the recording to be stopped for good and was refused{because}.",
+    # Commands: what we told Twilio, and what came of it
+    "command.sent": "The bot told Twilio to {verb} {target}.",
+    "command.confirmed": "Twilio confirmed {target} {done}.{safe}",
+    "command.refused": "Twilio refused to {verb} {target}{http}{because}.",
+    "command.unanswered": "The command to {verb} {target} got no usable answer{http}{because}; {perhaps}.",
+    "command.abandoned": "The command to {verb} {target} was left behind{because}; {perhaps}.",
+    "list.failed": "Twilio's list of recordings could not be had whole{because}.",
+    # Recordings
+    "recording.started": "Twilio reported that {recording} began.",
+    "recording.found": "Twilio's list showed {recording}, which was not known before{of}.",
+    "recording.noted": "Twilio reported {recording} as {after}; only replies to the bot's own commands count.",
+    "recording.ended": "{ended_by} that {recording} is {over}{duration}.",
+    "recording.left_paused": "{recording} was still paused when the call ended.",
+    # Calls
+    "call.reported": "Twilio reported the call as {after}{from_before}.",
+    "call.ended": "{call_ended}.",
+    "call.joined": "{who} named {named} as part of this call.",
+    "call.claimed": "{who} took the call{from_agent}.",
+    "call.claim_refused": "{who} tried to take the call and was refused{because}.",
+    "call.owner_changed": "The call now belongs to {after}{from_agent}, as the leg reported by Twilio says.",
+    "call.merged": "{leg} turned out to be a leg of this call; what was wanted there is wanted here now.",
+    "call.view_refused": "{who} tried to open the call and was refused{because}.",
+    "leg.reported": "Twilio reported the leg {leg} as {after}{from_before}.",
+    "conference.reported": "{conference}.",
+    # People and programs
+    "sign_in.succeeded": "{who} signed in.",
+    "sign_in.failed": "Signing in{as_who} failed{because}.",
+    "sign_out": "{who} signed out.",
+    "page.refused": "{who} was refused a page{because}.",
+    "api.refused": "A request to the API{as_who} was refused{because}.",
+    "user.created": "{who} created the user {user}{role}.",
+    "user.disabled": "{who} disabled the user {user}.",
+    "user.password_set": "{who} set a new password for {user}.",
+    "user.password_changed": "{who} chose a new password.",
+    "api_key.created": "{who} created the API key {key}{scopes}.",
+    "api_key.revoked": "{who} revoked the API key {key}.",
+    # The log itself
+    "key.created": "{who} made the key that signs the log.",
+    "log.read": "{who} read the log{asked}.",
+    "log.exported": "{who} exported the log{asked}{size}.",
+    "log.verified": "{who} verified the log{size}: {verdict}{because}.",
+}
+
+_REASONS = {
+    "starting": "it was not confirmed yet",
+    "nothing-recording": "Twilio found nothing to pause",
+    "call-over": "the call was over",
+    "unknown-call": "Twilio does not know the call",
+    "superseded": "the opposite was asked for in the meantime",
+    "not-yours": "the call belongs to another agent, or to nobody yet",
+    "held-by-others": "somebody else keeps the call paused",
+    "owned": "the call belongs to another agent",
+    "stopped": "the recording was stopped for good",
+    "conference-stop": "Twilio cannot stop a conference's recording",
+    "role agent": "their role is agent",
+    "role reviewer": "their role is reviewer",
+    "role supervisor": "their role is supervisor",
+    "role admin": "their role is admin",
+}
+_VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
+_DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}
+_STATES = {"ended": "over", "absent": "absent: nothing was recorded", "failed": "failed", "stopped": "stopped for good"}
+_ASKED = ("call", "actor", "source", "outcome", "type", "from", "to")
+
+
+def sentence(fields: Mapping[str, Any]) -> str:
+    """The entry in plain English. Total: unknown types and damaged fields get an honest sentence too."""
+    pattern = SENTENCES.get(_text(fields.get("type")))
+    if pattern is None:
+        said = _text(fields.get("type")) or "none"
+        return f"There are no words here for this type of entry ({said}): see its fields."
+    words = pattern.format_map(_Pieces(fields))
+    return words[:1].upper() + words[1:]
+
+
+def _text(value: object) -> str:
+    """Text or a number as it is, on one line and not endless; nothing for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return " ".join(str(value).split())[:TEXT_CHARACTERS_MAX]
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(_text(value))
+        return at.astimezone(UTC) if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _party(holder: str) -> str:
+    """`agent:alice`, `api:crm`, `ivr`, `payment:PK…` in words."""
+    kind, _, name = holder.partition(":")
+    words = {"agent": name, "api": f"the API key {name}", "payment": f"the payment {name}", "ivr": "the IVR"}
+    return words.get(kind, holder).strip() or "somebody unnamed"
+
+
+class _Pieces:
+    """The parts of sentences. Each is complete with its own space or comma, and empty where nothing is known."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+        detail = fields.get("detail")
+        self._detail: Mapping[str, Any] = detail if isinstance(detail, Mapping) else {}
+
+    def __getitem__(self, piece: str) -> str:
+        text: str = getattr(self, piece)()
+        return text
+
+    def _field(self, name: str) -> str:
+        return _text(self._fields.get(name))
+
+    def _more(self, name: str) -> str:
+        return _text(self._detail.get(name))
+
+    def _list(self, name: str) -> list[str]:
+        found = self._detail.get(name)
+        return [_text(item) for item in found[:LIST_MAX]] if isinstance(found, list) else []
+
+    # Who
+
+    def who(self) -> str:
+        actor, source = self._field("actor"), self._field("source")
+        if source == "api" and actor:
+            return f"the API key {actor}"
+        if source == "system" and actor in {"", "system"}:
+            return "the bot"
+        if source == "twilio":
+            return "Twilio"
+        return actor or {"ivr": "the IVR", "payment": "the payment step"}.get(source, "somebody unnamed")
+
+    def as_who(self) -> str:
+        actor = self._field("actor")
+        return f" as {actor}" if actor else ""
+
+    def holder(self) -> str:
+        return _party(self._more("holder"))
+
+    def from_agent(self) -> str:
+        before = self._field("before")
+        return f", which was {before}'s before" if before else ""
+
+    def user(self) -> str:
+        return self._more("user") or "of unknown name"
+
+    def role(self) -> str:
+        role = self._more("role")
+        return f" with the role {role}" if role else ""
+
+    def key(self) -> str:
+        return self._more("key") or "of unknown name"
+
+    def scopes(self) -> str:
+        scopes = self._list("scopes")
+        return f" for {', '.join(scopes)}" if scopes else ""
+
+    # Why and until when
+
+    def why(self) -> str:
+        reason = self._field("reason")
+        return f" ({reason})" if reason else ""
+
+    def because(self) -> str:
+        reason = self._field("reason")
+        return f": {_REASONS.get(reason, reason)}" if reason else ""
+
+    def until(self) -> str:
+        plain = self.until_plain()
+        return f",{plain}" if plain else ""
+
+    def until_plain(self) -> str:
+        """In UTC; with its date where that is not the entry's own."""
+        end, at = _instant(self._detail.get("expires_at")), _instant(self._fields.get("at"))
+        if end is None:
+            return ""
+        is_same_day = at is not None and at.date() == end.date()
+        return (
+            f" until {end:%H:%M:%S} at the latest" if is_same_day else f" until {end:%Y-%m-%d %H:%M:%S} at the latest"
+        )
+
+    def then(self) -> str:
+        after = self._field("after")
+        words = {"paused": "others still keep the call paused", "recording": "the recording is to go on"}
+        return words.get(
+            after, "the recording stays stopped for good" if after == "stopped" else "what follows was not noted"
+        )
+
+    # Commands
+
+    def verb(self) -> str:
+        return _VERBS.get(self._more("wish"), "change")
+
+    def done(self) -> str:
+        return _DONE.get(self._more("wish"), "changed")
+
+    def target(self) -> str:
+        """A recording's SID; `Twilio.CURRENT` is whatever is recording on the call."""
+        sid = self._field("recording") or self._more("target")
+        return f"recording {sid}" if sid and sid != "Twilio.CURRENT" else "the call's current recording"
+
+    def safe(self) -> str:
+        if self._more("wish") != "paused":
+            return ""
+        is_safe = self._detail.get("safe") is True
+        return " It was now safe to take the card." if is_safe else " This alone did not make it safe to take the card."
+
+    def perhaps(self) -> str:
+        return "it may or may not have taken effect"
+
+    def http(self) -> str:
+        parts = [f"{name} {self._more(key)}" for name, key in (("HTTP", "http"), ("error", "code")) if self._more(key)]
+        return f" ({', '.join(parts)})" if parts else ""
+
+    # Recordings and calls
+
+    def recording(self) -> str:
+        sid = self._field("recording")
+        return f"recording {sid}" if sid else "a recording"
+
+    def of(self) -> str:
+        of = self._more("of")
+        return f" (of the {of})" if of else ""
+
+    def ended_by(self) -> str:
+        return "Twilio's list showed" if self._more("seen") == "list" else "Twilio reported"
+
+    def over(self) -> str:
+        after = self._field("after")
+        return _STATES.get(after, after or "over")
+
+    def duration(self) -> str:
+        seconds = self._more("duration_seconds")
+        return f", {seconds} s long" if seconds else ""
+
+    def after(self) -> str:
+        return self._field("after") or "unknown"
+
+    def from_before(self) -> str:
+        before = self._field("before")
+        return f" (before: {before})" if before and before != "unknown" else ""
+
+    def call_ended(self) -> str:
+        after = self._field("after")
+        if after == "unknown-to-twilio":
+            return "Twilio does not know this call"
+        return f"the call ended ({after})" if after else "the call ended"
+
+    def leg(self) -> str:
+        return self._more("leg") or "another call"
+
+    def named(self) -> str:
+        conference = self._more("conference")
+        names = [*self._list("legs"), *([f"conference {conference}"] if conference else [])]
+        return " and ".join(names) or "something unnamed"
+
+    def conference(self) -> str:
+        what = f"conference {self._more('conference')}".strip()
+        who, event = self._more("participant") or "a participant", self._more("event") or self._field("after")
+        words = {
+            "participant-join": f"{who} joined {what}",
+            "participant-leave": f"{who} left {what}",
+            "conference-end": f"{what} ended",
+        }
+        return words.get(event, f"Twilio reported of {what}: {event or 'nothing'}")
+
+    # The log itself
+
+    def asked(self) -> str:
+        """What was looked for: the filter, or the call."""
+        wanted = self._detail.get("filter")
+        asked = wanted if isinstance(wanted, Mapping) else {}
+        parts = [f"{key} {_text(asked.get(key))}" for key in _ASKED if _text(asked.get(key))]
+        call = self._field("call")
+        if not parts and call:
+            parts = [f"call {call}"]
+        return f" ({', '.join(parts)})" if parts else ""
+
+    def size(self) -> str:
+        size = self._more("size")
+        return f" of {size} entries" if size else ""
+
+    def verdict(self) -> str:
+        return "it verifies" if self._field("outcome") == "success" else "it does NOT verify"

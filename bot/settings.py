@@ -1,0 +1,124 @@
+"""Everything the environment (or a file `.env` beside it) decides, read once into one frozen object (twelve-factor,
+III).
+
+`Settings.read` reports all bad variables at once, so that a deployment is mended in one go. Secrets are
+`SecretStr`: they do not show in a repr, a log line or a traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from bot.errors import SettingsInvalid
+
+INSTANCE = Path(__file__).resolve().parent.parent / "instance"
+AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
+
+
+class Settings(BaseSettings):
+    """The settings. Units are in the names; see `.env.example` for one line about each."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_file=".env", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    secret_key: SecretStr = Field(min_length=16)
+    public_base_url: str
+    twilio_account_sid: AccountSid
+    twilio_auth_token: SecretStr = Field(min_length=1)
+    audit_origin: str = Field(min_length=1, max_length=200, pattern=r"^[^\s+]+$")
+    audit_signing_key_file: Path
+
+    database_url: str = f"sqlite:///{INSTANCE / 'bot.sqlite3'}"
+    twilio_api_key_sid: str | None = Field(default=None, pattern=r"^SK[0-9a-fA-F]{32}$")
+    twilio_api_key_secret: SecretStr | None = None
+    twilio_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
+    twilio_edge: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
+    twilio_api_base_url: str | None = None
+    twilio_timeout_seconds: float = Field(default=3.0, gt=0, le=6)
+    twilio_late_seconds: float = Field(default=15.0, ge=0, le=300)
+    pause_behavior: Literal["skip", "silence"] = "skip"
+    pause_max_seconds: int = Field(default=300, ge=1, le=3600)
+    pause_expiry: Literal["resume", "alert"] = "resume"
+    trusted_proxies: int = Field(default=0, ge=0, le=10)
+    redirect_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
+    web_threads: int = Field(default=250, ge=8, le=2000)
+
+    @field_validator("public_base_url", "twilio_api_base_url")
+    @classmethod
+    def _is_http_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http or https URL without query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("redirect_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return (
+            tuple(host.strip().lower() for host in value.split(",") if host.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_known_database(cls, value: str) -> str:
+        value = value.replace("postgres://", "postgresql://", 1) if value.startswith("postgres://") else value
+        scheme = value.split(":", 1)[0]
+        if scheme not in {"sqlite", "postgresql", "postgresql+psycopg"}:
+            raise ValueError("must begin with sqlite:///, postgresql:// or postgresql+psycopg://")
+        return value.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> Self:
+        if (self.twilio_api_key_sid is None) != (self.twilio_api_key_secret is None):
+            raise ValueError("TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET go together: set both or neither")
+        return self
+
+    @classmethod
+    def read(cls, **overrides: Any) -> Settings:
+        """Read the environment. Raises `SettingsInvalid` naming every missing or bad variable."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise SettingsInvalid(tuple(_sentence(item) for item in error.errors(include_input=False))) from None
+
+    @property
+    def public_host(self) -> str:
+        """Host, with the port where it is not the scheme's own, as a browser sends it."""
+        return urlsplit(self.public_base_url).netloc.lower()
+
+    @property
+    def is_https(self) -> bool:
+        return self.public_base_url.startswith("https://")
+
+    @property
+    def claim_seconds(self) -> float:
+        """How long a claim lasts: the Twilio limit and 2 s; anything shorter was measured to overlap."""
+        return self.twilio_timeout_seconds + 2.0
+
+    @property
+    def vkey_file(self) -> Path:
+        """The log's public key: all of the key that the web process ever reads."""
+        return Path(f"{self.audit_signing_key_file}.vkey")
+
+    @property
+    def signer_state_file(self) -> Path:
+        return Path(f"{self.audit_signing_key_file}.state")
+
+
+def _sentence(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]).upper()
+    if item["type"] == "missing":
+        return f"{name}: is missing"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

@@ -1,0 +1,70 @@
+"""A stand-in for Twilio over real HTTP, in its own process: ``python -m bot.simulator --help``.
+
+It imports nothing of the bot. It speaks three things: Twilio's REST API (``/2010-04-01/...``), Twilio's signed webhooks
+(outwards, to ``{webhook-base}/twilio/call-status``, ``.../recording-status``, ``.../conference-status``), and a control
+API of its own (``/sim/...``) by which a test drives it, as a person does by the page at ``/``. ``client.py`` is a typed
+client for the latter.
+
+Map, from the outside in
+    __main__      command line, signals            server      HTTP/1.1 with keep-alive, resets, dripped replies
+    app           wires everything together        settings    what a test may turn
+    rest          Twilio's routes                  exchange    the life of one REST request: sign-in, faults, log
+    control, tools  the control API's routes       page        the page at /
+    calls, conferences, recordings                 what can happen to each; they change the world and send events
+    world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
+    events, signature  webhook parameters          callbacks   queues, order, retries
+    faults        what can go wrong                journal     the log of REST requests, the overlap counter
+    wire          a connection that can be watched, cut, dripped to
+    views, body   what the control API shows and reads          client      a typed client for it
+    clock, errors
+
+The control API: JSON in, JSON out; 400 malformed, 403 foreign Host or Origin, 404 unknown, 409 not possible now.
+Errors are ``{"error": "..."}``. SIDs: CA call, RE recording, CF conference. Times in the world are seconds since 1970
+of the simulator's clock; times in the two logs are real ones.
+
+    GET    /sim/state                {account, clock, settings, calls, conferences, faults, counters, callbacks: counts}
+    POST   /sim/reset                an empty world: no calls, faults or logs; default settings (webhook_base is kept)
+    POST   /sim/calls                place a call. All optional: customer, number, agent (contact of the agent's leg,
+                                     null for none), recordings (how many, default 1), announced (default true),
+                                     conference (null or a name), conference_recordings (default 0), answered (default
+                                     true: else the last leg rings, and recording begins when it is answered), linked
+                                     (default true: else the agent's leg has no ParentCallSid), direction (inbound or
+                                     outbound-api), channels (1, 2), track (inbound, outbound, both), source
+                                     -> 201 {call, agent_leg, conference, recordings: [RE], conference_recordings: [RE]}
+    GET    /sim/calls/CA             a call with its legs, conferences and recordings (with stretches), by any leg's SID
+    POST   /sim/calls/CA/legs        {to, answered, linked} -> 201 {leg}
+    POST   /sim/calls/CA/answer      a ringing call or leg is answered; what waited for it begins
+    POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone
+    POST   /sim/calls/CA/recordings  {announced, channels, track, source} -> 201 {recording}
+    POST   /sim/recordings/RE/state  {state: in-progress | paused | completed | absent, behavior: skip | silence,
+                                     error_code}: changed by somebody else than the bot
+    POST   /sim/conferences          {name, call} -> 201 {conference}; when that call hangs up, the conference ends
+    POST   /sim/conferences/CF/participants      {call: CA of a call or leg} joins -> 201
+    DELETE /sim/conferences/CF/participants/CA   leaves (the leg stays connected)
+    POST   /sim/conferences/CF/recordings        {announced, channels, track, source} -> 201 {recording}
+    GET    /sim/faults               {faults, kinds, on}
+    POST   /sim/faults               {kind, on, call, times, seconds, part} -> 201 the fault with its id; see faults.py
+    DELETE /sim/faults, /sim/faults/ID
+    GET    /sim/clock                {now, frozen}
+    POST   /sim/clock/freeze, /sim/clock/thaw, /sim/clock/advance {seconds}
+    GET    /sim/settings             see settings.py
+    PATCH  /sim/settings             any of them
+    GET    /sim/requests             the log, oldest first: ?call=CA&kind=pause&after=ID&limit=N
+                                     -> {requests, counters}; a call's own and its legs', not its conferences'
+    DELETE /sim/requests             empties the log and zeroes the counters
+    GET    /sim/callbacks            ?state=failed&call=CA -> {callbacks, counts}
+    POST   /sim/callbacks/release    {order: forward | reverse} sends what ``callbacks: hold`` kept -> {released}
+
+One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
+applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid
+Status), start, list, fetch-recording, fetch-call, list-calls, end-call, fetch-conference, list-conferences,
+participants, other. ``outcome``: open, answered, cut, gave-up (the client went away first). Counters: {requests,
+commands, overlaps, max_in_flight}; ``overlaps`` counts every command that arrived for a call while another one for it
+was neither answered nor given up. One callback: {id, url, params, token, state (waiting, held, delivered, failed,
+dropped), attempts, http, error, created_at, settled_at}.
+
+Faults (``kind``; ``on`` any request kind, or command = pause+resume+stop, or any; ``times`` null until removed):
+    delay (seconds)   429   500   503   16114   21220   404   401   reset   lost   late (seconds)   wrong-status
+    html-200   drip (seconds per byte, part headers or body)   unannounced (of recordings begun, not of requests)
+The oldest matching delay and the oldest other matching fault act together; seconds are real ones.
+"""

@@ -1,0 +1,44 @@
+// What must not be left to a stale page: if no fresh state came for a while, say so and never "Paused".
+// Each fragment from the server carries a new data-beat; countdowns run between two fragments.
+"use strict";
+(() => {
+  const STALE_MS = 7000;
+  const TICK_MS = 500;
+  let beat = null;
+  let seenAt = performance.now();
+  let countedAt = performance.now();
+
+  function lostTouch(call) {
+    if (call.dataset.stale) return;
+    call.dataset.stale = "yes";
+    call.className = "call danger";
+    call.querySelector("[role=status]").textContent = "NOT PAUSED: out of touch with the server; do not take the card";
+    const reason = call.querySelector(".reason");
+    if (reason) reason.textContent = "This page has had no news for some seconds. Reload it, or take the payment another way.";
+    const left = call.querySelector(".left");
+    if (left) left.remove();
+  }
+
+  function tick() {
+    const call = document.getElementById("call");
+    const now = performance.now();
+    if (!call || !call.dataset.beat) return;
+    if (call.dataset.beat !== beat) {
+      beat = call.dataset.beat;
+      seenAt = countedAt = now;
+      delete call.dataset.stale;
+    }
+    if (now - seenAt > STALE_MS) return lostTouch(call);
+    const whole = Math.floor((now - countedAt) / 1000);
+    if (whole < 1) return;
+    countedAt += whole * 1000;
+    for (const count of call.querySelectorAll("[data-seconds]")) {
+      const left = Math.max(0, Number(count.dataset.seconds) - whole);
+      count.dataset.seconds = left;
+      count.textContent = left;
+    }
+  }
+
+  setInterval(tick, TICK_MS);
+  document.addEventListener("visibilitychange", tick);
+})();

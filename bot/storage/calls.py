@@ -1,0 +1,163 @@
+"""Calls: loaded whole under a lock, saved whole with what the log says of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
+
+from bot.audit.entry import Draft
+from bot.audit.journal import Transaction
+from bot.call import Call, desired, observed
+from bot.messages import Fact
+from bot.recording import due
+from bot.storage.schema import calls, from_micros, names
+
+_codec = TypeAdapter(Call)
+
+
+class Loaded(NamedTuple):
+    """A call under lock, and the database's clock once the lock was ours. `is_new`: there is no row yet."""
+
+    call: Call
+    now: datetime
+    is_new: bool
+
+
+def load(transaction: Transaction, sid: str, account: str) -> Loaded:
+    """The call of this name (its own SID, a leg's or a conference's), locked until the commit; a new one if unknown."""
+    row = _locked(transaction, sid)
+    call = None if row is None else _codec.validate_json(row.body)
+    if call is None or call.status == "merged":
+        parent = _parent(transaction.connection, sid)
+        row = _locked(transaction, parent) if parent else row
+        call = _codec.validate_json(row.body) if row is not None else None
+    if row is None or call is None:
+        return Loaded(Call(sid=sid, account=account), transaction.now(), is_new=True)
+    return Loaded(call, from_micros(row.now), is_new=False)
+
+
+def _locked(transaction: Transaction, sid: str) -> Row[Any, Any] | None:
+    """The clock is read outside the locking query, or it would show the time before the wait for the lock."""
+    locked = select(calls.c.body).where(calls.c.sid == sid).with_for_update().subquery()
+    return transaction.connection.execute(select(locked.c.body, transaction.clock().label("now"))).one_or_none()
+
+
+def save(transaction: Transaction, loaded: Loaded, call: Call, facts: Iterable[Fact]) -> None:
+    """Write the call and an entry for each fact. Saving what has not changed writes nothing."""
+    if call != loaded.call or loaded.is_new:
+        _write(transaction, loaded, call)
+    for fact in facts:
+        transaction.append(draft_of(call, fact))
+
+
+def _write(transaction: Transaction, loaded: Loaded, call: Call) -> None:
+    values = {
+        "account": call.account,
+        "agent": call.agent,
+        "is_over": call.over,
+        "desired": desired(call).value,
+        "observed": observed(call),
+        "due_at": due(call, loaded.now),
+        "updated_at": loaded.now,
+        "body": _codec.dump_json(call).decode(),
+    }
+    connection = transaction.connection
+    if loaded.is_new:
+        connection.execute(insert(calls).values(sid=call.sid, **values))
+    else:
+        connection.execute(update(calls).where(calls.c.sid == call.sid).values(**values))
+    for name in sorted(call.names - loaded.call.names):
+        add_name(transaction, name, call.sid)
+
+
+def add_name(transaction: Transaction, name: str, sid: str) -> None:
+    """From now on Twilio may call this call by that name too."""
+    known = select(names.c.name).where(names.c.name == name, names.c.call == sid)
+    if transaction.connection.execute(known).first() is None:
+        transaction.connection.execute(insert(names).values(name=name, call=sid))
+
+
+def draft_of(call: Call, fact: Fact) -> Draft:
+    return Draft(
+        type=fact.type,
+        actor=fact.by.actor,
+        source=fact.by.source,
+        origin=fact.by.origin,
+        account=call.account,
+        call=call.sid,
+        recording=fact.recording,
+        outcome=fact.outcome,
+        reason=fact.reason,
+        before=None if fact.before is None else str(fact.before),
+        after=None if fact.after is None else str(fact.after),
+        detail={key: value for key, value in fact.detail.items() if value is not None} or None,  # type: ignore[misc]
+    )
+
+
+def find(connection: Connection, sid: str) -> Call | None:
+    """The call of this name as last saved, without a lock."""
+    call = _read(connection, sid)
+    if call is None or call.status == "merged":
+        parent = _parent(connection, sid)
+        call = _read(connection, parent) if parent else call
+    return call
+
+
+def _read(connection: Connection, sid: str) -> Call | None:
+    body = connection.execute(select(calls.c.body).where(calls.c.sid == sid)).scalar_one_or_none()
+    return None if body is None else _codec.validate_json(body)
+
+
+def _parent(connection: Connection, name: str) -> str | None:
+    """The call that this leg or conference is another name of; of several the one named last."""
+    known = _owners(connection, name)
+    return known[-1] if known else None
+
+
+def of_conference(connection: Connection, conference: str) -> tuple[str, ...]:
+    """The SIDs of all calls known to have been in this conference, in lock order."""
+    return _owners(connection, conference)
+
+
+def _owners(connection: Connection, name: str) -> tuple[str, ...]:
+    found = connection.execute(select(names.c.call).where(names.c.name == name).order_by(names.c.call))
+    return tuple(found.scalars())
+
+
+def due_now(connection: Connection, now: datetime, limit: int) -> Sequence[str]:
+    """SIDs of calls for which something has fallen due, the longest waiting first. Its cost does not grow with the
+    past.
+    """
+    query = select(calls.c.sid).where(calls.c.due_at <= now).order_by(calls.c.due_at).limit(limit)
+    return connection.execute(query).scalars().all()
+
+
+def of_agent(connection: Connection, agent: str, limit: int) -> list[Call]:
+    """The agent's own live calls, the latest first."""
+    mine = and_(calls.c.agent == agent, calls.c.is_over.is_(False))
+    return _listed(connection, select(calls.c.body).where(mine).order_by(calls.c.updated_at.desc()).limit(limit))
+
+
+def without_agent(connection: Connection, limit: int) -> list[Call]:
+    """Live calls that belong to nobody: an agent may claim one."""
+    nobody = and_(calls.c.agent.is_(None), calls.c.is_over.is_(False))
+    return _listed(connection, select(calls.c.body).where(nobody).order_by(calls.c.updated_at.desc()).limit(limit))
+
+
+def page(connection: Connection, after: tuple[datetime, str] | None, limit: int) -> list[tuple[datetime, Call]]:
+    """Calls, last changed first; `after` is the key of the last one seen."""
+    query = (
+        select(calls.c.updated_at, calls.c.body).order_by(calls.c.updated_at.desc(), calls.c.sid.desc()).limit(limit)
+    )
+    if after is not None:
+        at, sid = after
+        query = query.where(or_(calls.c.updated_at < at, and_(calls.c.updated_at == at, calls.c.sid < sid)))
+    return [(row.updated_at, _codec.validate_json(row.body)) for row in connection.execute(query)]
+
+
+def _listed(connection: Connection, query: Select[Any]) -> list[Call]:
+    return [_codec.validate_json(body) for body in connection.execute(query).scalars()]

@@ -1,0 +1,98 @@
+"""The log, read: pages for people by keyset, and its bytes in order for the verifier and the export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, select
+
+from bot.audit.entry import decode
+from bot.audit.merkle import Frontier
+from bot.storage.schema import entries, head
+
+FETCH_ROWS = 2_000
+
+
+class Entry(NamedTuple):
+    """One entry: its leaf number and its fields."""
+
+    position: int
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which entries; every one of them has an index with the position, so that a page costs the same at any depth."""
+
+    call: str | None = None
+    actor: str | None = None
+    source: str | None = None
+    outcome: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def newest(connection: Connection, wanted: Filter, before: int | None, limit: int) -> list[Entry]:
+    """A page of entries, newest first, all of them before position `before`."""
+    query = (
+        _filtered(select(entries.c.position, entries.c.body), wanted).order_by(entries.c.position.desc()).limit(limit)
+    )
+    if before is not None:
+        query = query.where(entries.c.position < before)
+    return _read(connection, query)
+
+
+def oldest(connection: Connection, wanted: Filter, after: int | None, limit: int) -> list[Entry]:
+    """A page of entries in the order of the log, all of them after position `after`."""
+    query = _filtered(select(entries.c.position, entries.c.body), wanted).order_by(entries.c.position).limit(limit)
+    if after is not None:
+        query = query.where(entries.c.position > after)
+    return _read(connection, query)
+
+
+def _read(connection: Connection, query: Select[Any]) -> list[Entry]:
+    return [Entry(row.position, decode(bytes(row.body))) for row in connection.execute(query)]
+
+
+def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
+    for name in ("call", "actor", "source", "outcome", "type"):
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(entries.c[name] == value)
+    if wanted.since is not None:
+        query = query.where(entries.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(entries.c.at < wanted.until)
+    return query
+
+
+def read_head(connection: Connection) -> Frontier:
+    row = connection.execute(select(head.c.size, head.c.frontier).where(head.c.id == 1)).one()
+    return Frontier.from_bytes(row.size, bytes(row.frontier))
+
+
+def bodies(connection: Connection, start: int, stop: int) -> Iterator[bytes]:
+    """The exact bytes of leaves start..stop-1, in order; as many as there are."""
+    for _, body, _ in rows(connection, start, stop):
+        yield body
+
+
+def rows(connection: Connection, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """(position, body, stored leaf hash), in order, in constant memory."""
+    while start < stop:
+        query = (
+            select(entries.c.position, entries.c.body, entries.c.leaf)
+            .where(entries.c.position >= start, entries.c.position < stop)
+            .order_by(entries.c.position)
+            .limit(FETCH_ROWS)
+        )
+        page = connection.execute(query).all()
+        for row in page:
+            yield row.position, bytes(row.body), bytes(row.leaf)
+        if len(page) < FETCH_ROWS:
+            return
+        start = page[-1].position + 1

@@ -1,0 +1,113 @@
+"""`RecordingGateway` over the Twilio SDK: what its replies and errors mean.
+
+Only a 200 whose `status` is the one asked for confirms (twilio-api, "Update a Recording resource"). 4xx with a Twilio
+error is refused: it was not applied. 5xx, an unreadable body or another status is unanswered: it may have been.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.rest import Client
+
+from bot.call import CURRENT, Of, Wish
+from bot.messages import CallSeen, Kind, Listing, Reply, Target
+from bot.settings import Settings
+from bot.telephony.http_client import PooledHttpClient, Unanswered, Unsent
+
+STATUS_OF = {Wish.PAUSED: "paused", Wish.RECORDING: "in-progress", Wish.STOPPED: "stopped"}
+LIST_PAGE_SIZE = 200
+LIST_MAX = 2_000
+RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
+CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
+UNREADABLE = (Unanswered, TwilioException, ValueError, TypeError, KeyError, AttributeError)
+
+
+class TwilioGateway:
+    """One SDK client for the process. Safe for any number of threads."""
+
+    def __init__(self, settings: Settings, connections: int) -> None:
+        self._behavior: Literal["skip", "silence"] = settings.pause_behavior
+        self.timeout_seconds = settings.twilio_timeout_seconds
+        http_client = PooledHttpClient(
+            timeout_seconds=settings.twilio_timeout_seconds,
+            connections=connections,
+            base_url=settings.twilio_api_base_url,
+        )
+        key, secret = settings.twilio_api_key_sid, settings.twilio_api_key_secret
+        token = settings.twilio_auth_token.get_secret_value()
+        self._client = Client(
+            username=key or settings.twilio_account_sid,
+            password=secret.get_secret_value() if key and secret else token,
+            account_sid=settings.twilio_account_sid,
+            region=settings.twilio_region,
+            edge=settings.twilio_edge,
+            http_client=http_client,
+        )
+
+    def command(self, account: str, target: Target, wish: Wish) -> Reply:
+        status = STATUS_OF[wish]
+        behavior = {"pause_behavior": self._behavior} if wish is Wish.PAUSED else {}
+        try:
+            recordings = self._resource(account, target.of, target.owner).recordings
+            reply = recordings(target.recording).update(status=status, **behavior)
+        except Unsent as error:
+            return Reply(kind=Kind.UNSENT, why=str(error))
+        except TwilioRestException as error:
+            kind = Kind.REFUSED if 400 <= error.status < 500 else Kind.UNANSWERED
+            return Reply(kind=kind, http_status=error.status, code=error.code, why=f"Twilio answered {error.status}")
+        except UNREADABLE as error:
+            return Reply(kind=Kind.UNANSWERED, why=_why(error))
+        return _confirmed(reply, target, status)
+
+    def list_recordings(self, account: str, of: Of, owner: str) -> Listing:
+        try:
+            found = self._resource(account, of, owner).recordings.list(limit=LIST_MAX, page_size=LIST_PAGE_SIZE)
+            items = tuple((str(one.sid), str(one.status)) for one in found)
+        except (Unsent, *UNREADABLE) as error:
+            status = _status_of(error)
+            why = _why(error) if status is None else f"Twilio answered {status} to the list"
+            return Listing(of=of, owner=owner, ok=False, missing=status == 404, why=why)
+        is_whole = len(items) < LIST_MAX and all(RECORDING_SID.fullmatch(sid) for sid, _ in items)
+        return Listing(
+            of=of, owner=owner, ok=is_whole, items=items if is_whole else (), why=None if is_whole else "unreadable"
+        )
+
+    def fetch_call(self, account: str, sid: str) -> CallSeen:
+        try:
+            seen = self._client.api.v2010.accounts(account).calls(sid).fetch()
+        except TwilioRestException as error:
+            return CallSeen(ok=error.status == 404)
+        except (Unsent, *UNREADABLE):
+            return CallSeen(ok=False)
+        parent = str(seen.parent_call_sid) if seen.parent_call_sid else None
+        if not seen.status or (parent and not CALL_SID.fullmatch(parent)):
+            return CallSeen(ok=False)
+        return CallSeen(ok=True, status=str(seen.status), parent=parent)
+
+    def _resource(self, account: str, of: Of, owner: str) -> Any:
+        context = self._client.api.v2010.accounts(account)
+        return context.conferences(owner) if of is Of.CONFERENCE else context.calls(owner)
+
+
+def _confirmed(reply: Any, target: Target, status: str) -> Reply:
+    """A 200 for another status, or for another recording than the one addressed, confirms nothing."""
+    sid = str(reply.sid or "")
+    is_addressed = RECORDING_SID.fullmatch(sid) and target.recording in {CURRENT, sid}
+    if reply.status == status and is_addressed:
+        return Reply(kind=Kind.CONFIRMED, http_status=200, recording=sid)
+    return Reply(kind=Kind.UNANSWERED, http_status=200, why="Twilio's reply does not say that it is so")
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, Unsent | Unanswered) else "Twilio's reply could not be read"
+
+
+def _status_of(error: Exception) -> int | None:
+    """The HTTP status behind an SDK error; for a list it hides in the reply that comes along."""
+    if isinstance(error, TwilioRestException):
+        return int(error.status)
+    status = getattr(error.args[1], "status_code", None) if len(error.args) > 1 else None
+    return status if isinstance(status, int) else None

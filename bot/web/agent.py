@@ -1,0 +1,146 @@
+"""The agent's pages: the calls that are theirs, and one call with Pause and Resume."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from bot.call import Call
+from bot.control import Outcome
+from bot.errors import UnknownThing
+from bot.messages import By, Denial
+from bot.storage import calls
+from bot.storage.users import Role, User
+from bot.telephony.webhooks import is_sid
+from bot.web.auth import current_user, roles
+from bot.web.errors import STATUS_OF
+from bot.web.present import WORDS, show
+from bot.web.services import note, origin, services
+
+CALLS_SHOWN_MAX = 50
+WORKERS = (Role.AGENT, Role.SUPERVISOR)
+
+blueprint = Blueprint("agent", __name__, url_prefix="/calls")
+
+
+@blueprint.get("")
+@roles(*WORKERS)
+def index() -> str:
+    user = _user()
+    with services().database.read() as connection:
+        mine = calls.of_agent(connection, user.name, CALLS_SHOWN_MAX)
+        free = calls.without_agent(connection, CALLS_SHOWN_MAX)
+    now = datetime.now(UTC)
+    partial = "HX-Request" in request.headers
+    rows = [(call, show(call, now)) for call in mine]
+    return render_template("calls/_list.html" if partial else "calls/index.html", mine=rows, free=free)
+
+
+@blueprint.get("/<sid>")
+@roles(*WORKERS)
+def call_page(sid: str) -> BaseResponse:
+    return _page(_call(sid))
+
+
+@blueprint.get("/<sid>/state")
+@roles(*WORKERS)
+def state(sid: str) -> BaseResponse:
+    """The part of the page that is fetched again and again."""
+    call = _call(sid)
+    return _denied(call) if _is_anothers(call) else _fragment(call, datetime.now(UTC))
+
+
+@blueprint.post("/<sid>/claim")
+@roles(*WORKERS)
+def claim(sid: str) -> BaseResponse:
+    return _reply(_claimed(sid))
+
+
+@blueprint.post("/<sid>/pause")
+@roles(*WORKERS)
+def pause(sid: str) -> BaseResponse:
+    """Pause on a call that belongs to nobody claims it too: with a card coming, one press must be enough."""
+    outcome = _claimed(sid)
+    if outcome.problem is None:
+        by = _by()
+        outcome = services().control.pause(outcome.call.sid, by, f"agent:{by.actor}", reason="card")
+    return _reply(outcome)
+
+
+@blueprint.post("/<sid>/resume")
+@roles(*WORKERS)
+def resume(sid: str) -> BaseResponse:
+    by = _by()
+    return _reply(services().control.resume(_call(sid).sid, by, f"agent:{by.actor}"))
+
+
+def _claimed(sid: str) -> Outcome:
+    by = _by()
+    call = _call(sid)
+    if call.agent == by.actor:
+        return Outcome(call, datetime.now(UTC))
+    return services().control.take(call.sid, by, by.actor)
+
+
+def _reply(outcome: Outcome) -> BaseResponse:
+    """The fragment for the script, or back to the page where there is none."""
+    if outcome.problem in {Denial.NOT_YOURS, Denial.OWNED}:
+        return _denied(outcome.call, noted=True)
+    if "HX-Request" not in request.headers:
+        return redirect(url_for("agent.call_page", sid=outcome.call.sid), 303)
+    notice = WORDS[outcome.problem] if isinstance(outcome.problem, Denial) else None
+    return _fragment(outcome.call, outcome.now, notice=notice)
+
+
+def _page(call: Call) -> BaseResponse:
+    if _is_anothers(call):
+        return _denied(call)
+    now = datetime.now(UTC)
+    return make_response(
+        render_template("calls/call.html", call=call, shown=show(call, now), user=_user(), notice=None)
+    )
+
+
+def _fragment(call: Call, now: datetime, notice: object = None) -> BaseResponse:
+    return make_response(
+        render_template("calls/_call.html", call=call, shown=show(call, now), user=_user(), notice=notice)
+    )
+
+
+def _denied(call: Call, *, noted: bool = False) -> BaseResponse:
+    """Another agent's call: refused, and the attempt is an entry."""
+    if not noted:
+        user = _user()
+        note("call.view_refused", user.name, account=call.account, call=call.sid, outcome="failure", reason="not-yours")
+    words = WORDS[Denial.OWNED]
+    template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"
+    text = f"{words.text} {words.advice}"
+    return make_response(render_template(template, title=words.title, detail=text, status=403), STATUS_OF[Denial.OWNED])
+
+
+def _is_anothers(call: Call) -> bool:
+    """A call whose agent has left it is open to whoever takes it up."""
+    if call.agent is None or call.agent == _user().name:
+        return False
+    return call.leg_agent is not None or call.taken_by is not None or call.over
+
+
+def _call(sid: str) -> Call:
+    """A call by any of its names; one never announced is tried at Twilio all the same once Pause is pressed."""
+    if not is_sid(sid, "CA"):
+        raise UnknownThing("This is not a CallSid.")
+    settings = services().settings
+    return services().control.find(sid) or Call(sid=sid, account=settings.twilio_account_sid)
+
+
+def _user() -> User:
+    user = current_user()
+    if user is None:
+        raise UnknownThing
+    return user
+
+
+def _by() -> By:
+    return By(actor=_user().name, source="agent", origin=origin())

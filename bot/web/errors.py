@@ -1,0 +1,117 @@
+"""Errors -> HTTP, here only. The API gets RFC 9457 `problem+json`, people a page, Twilio a line of text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from bot.call import Problem
+from bot.control import Outcome
+from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
+from bot.messages import Denial
+from bot.web.present import WORDS, as_json
+
+log = structlog.get_logger(__name__)
+
+STATUS_OF: dict[Problem | Denial, int] = {
+    Problem.STARTING: 504,
+    Problem.NOTHING_RECORDING: 409,
+    Problem.CALL_OVER: 409,
+    Problem.UNKNOWN_CALL: 404,
+    Problem.SUPERSEDED: 409,
+    Problem.REFUSED: 502,
+    Problem.BUSY: 502,
+    Problem.CREDENTIALS: 502,
+    Problem.TWILIO_ERROR: 502,
+    Problem.UNANSWERED: 504,
+    Problem.UNREACHABLE: 504,
+    Problem.LIST_FAILED: 504,
+    Problem.NOT_ALL_PAUSED: 504,
+    Problem.LATE_RESUME: 504,
+    Problem.EXPIRED: 409,
+    Denial.NOT_YOURS: 403,
+    Denial.HELD_BY_OTHERS: 403,
+    Denial.OWNED: 403,
+    Denial.STOPPED: 409,
+    Denial.CONFERENCE_STOP: 409,
+}
+
+
+def problem(status: int, title: str, detail: str, **more: Any) -> Response:
+    """An RFC 9457 problem; `type` stays about:blank, whose meaning is the HTTP status itself, refined by `code`."""
+    response = jsonify({"type": "about:blank", "title": title, "status": status, "detail": detail, **more})
+    response.status_code = status
+    response.mimetype = "application/problem+json"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="pci-pause-bot"'
+    if status in {429, 503}:
+        response.headers["Retry-After"] = "1"
+    return response
+
+
+def problem_of(outcome: Outcome) -> Response:
+    """Why a wish was not met, with the call as it is now."""
+    if outcome.problem is None:
+        raise ValueError("an outcome without a problem is no error")
+    words = WORDS[outcome.problem]
+    return problem(
+        STATUS_OF[outcome.problem],
+        words.title,
+        words.text,
+        code=outcome.problem.value,
+        call=as_json(outcome.call, outcome.now),
+    )
+
+
+def set_up(app: Flask) -> None:
+    app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(BotError, _ours)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _ours(error: BotError) -> Response:
+    if isinstance(error, Refusal):
+        return _reply(error.status, error.title, str(error), error)
+    if isinstance(error, DatabaseUnavailable):
+        log.warning("database.unavailable", path=request.path)
+        return _reply(503, "Not available now", str(error), error)
+    log.error("failed", path=request.path, error=type(error).__name__)
+    return _reply(500, "Something went wrong", "This is our fault; it has been noted.", error)
+
+
+def _csrf(error: CSRFError) -> Response:
+    text = "This page is too old to act on. Reload it and try again; do not take the card before it says Paused."
+    return _reply(400, "The page is too old", text, error)
+
+
+def _http(error: HTTPException) -> Response:
+    response = _reply(error.code or 500, error.name, error.description or error.name, error)
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After", "WWW-Authenticate"}:
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("unexpected", path=request.path, exc_info=error)
+    return _reply(500, "Something went wrong", "This is our fault; it has been noted. Do not take the card.", error)
+
+
+def _reply(status: int, title: str, detail: str, error: Exception) -> Response:
+    if request.path.startswith("/api/"):
+        return problem(status, title, detail)
+    if request.path.startswith("/twilio/"):
+        return make_response((f"{detail}\n", status, {"Content-Type": "text/plain; charset=utf-8"}))
+    template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"
+    signed_out = isinstance(error, NotSignedIn)
+    page = render_template(template, title=title, detail=detail, status=status, signed_out=signed_out)
+    response = make_response(page)
+    response.status_code = status
+    if isinstance(error, TooFast):
+        response.headers["Retry-After"] = "5"
+    return response

@@ -1,0 +1,170 @@
+"""A call in the words of the page and the fields of the API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any, NamedTuple
+
+from bot.call import Call, Hold, Problem, Wish, desired, is_safe, observed, why_not_safe
+from bot.messages import Denial
+
+
+class Words(NamedTuple):
+    """`title` names it, `text` says what is so, `advice` what to do instead."""
+
+    title: str
+    text: str
+    advice: str
+
+
+WAIT = "Wait for it to say Paused, or take the payment another way."
+OTHER_WAY = "Take the payment another way, for example by a payment link."
+
+WORDS: dict[Problem | Denial, Words] = {
+    Problem.STARTING: Words("Not paused yet", "The pause was asked for and is not confirmed yet.", WAIT),
+    Problem.NOTHING_RECORDING: Words(
+        "Nothing is recording",
+        "Twilio found no recording to pause on this call. Something else may still be recording it.",
+        OTHER_WAY,
+    ),
+    Problem.CALL_OVER: Words(
+        "The call is over", "The call is over; there is nothing to pause.", "Call the customer again."
+    ),
+    Problem.UNKNOWN_CALL: Words("Unknown call", "Twilio does not know this call.", "Check the call's SID."),
+    Problem.SUPERSEDED: Words(
+        "Superseded",
+        "The opposite was asked for in the meantime, and the last wish wins.",
+        "Press Pause again if a card is to come.",
+    ),
+    Problem.REFUSED: Words("Refused by Twilio", "Twilio refused to pause the recording.", WAIT),
+    Problem.BUSY: Words("Twilio is busy", "Twilio asked us to try again; we do.", WAIT),
+    Problem.CREDENTIALS: Words(
+        "Twilio refused our credentials",
+        "Twilio does not accept our credentials.",
+        f"Tell your administrator. {OTHER_WAY}",
+    ),
+    Problem.TWILIO_ERROR: Words("Twilio has trouble", "Twilio answered with an error; we try again.", WAIT),
+    Problem.UNANSWERED: Words("Twilio did not answer", "Twilio did not answer in time; we try again.", WAIT),
+    Problem.UNREACHABLE: Words(
+        "Twilio cannot be reached", "No connection to Twilio could be made; we try again.", WAIT
+    ),
+    Problem.LIST_FAILED: Words(
+        "Not proven", "Twilio's list of recordings could not be had, so another one may be running. We try again.", WAIT
+    ),
+    Problem.NOT_ALL_PAUSED: Words(
+        "Not all paused", "At least one recording of this call is still running; we try again.", WAIT
+    ),
+    Problem.LATE_RESUME: Words(
+        "An earlier resume may still arrive",
+        "An earlier resume was never answered and may still take effect, so the pause is not certain yet.",
+        WAIT,
+    ),
+    Problem.EXPIRED: Words(
+        "The pause ran out", "The pause reached its time limit.", "Press Pause again if a card is to come."
+    ),
+    Denial.NOT_YOURS: Words(
+        "Not your call", "This call belongs to another agent, or to nobody yet.", "Claim it first if it is yours."
+    ),
+    Denial.HELD_BY_OTHERS: Words(
+        "Held by others",
+        "The call is kept paused by somebody else; only they, or their time limit, can end that.",
+        "Ask them.",
+    ),
+    Denial.OWNED: Words("Taken", "This call belongs to another agent.", "Ask your supervisor if that is wrong."),
+    Denial.STOPPED: Words(
+        "Stopped", "This call's recording was stopped for good and cannot be paused.", "No pause is needed."
+    ),
+    Denial.CONFERENCE_STOP: Words(
+        "Cannot be stopped", "Twilio cannot stop a conference's recording; pause it.", "Press Pause."
+    ),
+}
+
+
+def instant(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with microseconds."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def as_json(call: Call, now: datetime) -> dict[str, Any]:
+    """The call as the API shows it."""
+    confirmed = [recording.confirmed_at for recording in call.live if recording.confirmed_at]
+    return {
+        "sid": call.sid,
+        "account": call.account,
+        "status": call.status,
+        "agent": call.agent,
+        "desired": desired(call).value,
+        "observed": observed(call),
+        "safe_to_take_card": is_safe(call, now),
+        "confirmed_at": instant(max(confirmed, default=None)),
+        "holds": [_hold(hold) for hold in call.holds],
+        "recordings": [
+            {
+                "sid": recording.sid,
+                "of": recording.of.value,
+                "state": recording.state.value,
+                "confirmed_at": instant(recording.confirmed_at),
+            }
+            for recording in call.recordings
+        ],
+    }
+
+
+def _hold(hold: Hold) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "holder": hold.holder,
+        "reason": hold.reason,
+        "opened_at": instant(hold.opened_at),
+        "expires_at": instant(hold.expires_at),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the agent's page says of a call. `tone` is safe, danger, calm or over; the text never says more than is
+    proven.
+    """
+
+    tone: str
+    headline: str
+    reason: str
+    advice: str
+    seconds_left: int | None = None
+    late_seconds: int | None = None
+
+
+def show(call: Call, now: datetime) -> Shown:
+    why = why_not_safe(call, now)
+    if why is None:
+        end = max(hold.expires_at for hold in call.holds)
+        left = max(0, ceil((end - now).total_seconds()))
+        return Shown("safe", "Paused: safe to take the card", _kept_by(call), "", seconds_left=left)
+    if call.over:
+        words = WORDS[why]
+        return Shown("over", "Recording ended: the call is over", words.text, "")
+    if desired(call) is Wish.PAUSED:
+        words = WORDS[why]
+        late = call.late_resume_until if why is Problem.LATE_RESUME else None
+        seconds = max(0, ceil((late - now).total_seconds())) if late else None
+        return Shown("danger", "NOT PAUSED: do not take the card", words.text, words.advice, late_seconds=seconds)
+    return _show_recording(call)
+
+
+def _kept_by(call: Call) -> str:
+    holders = ", ".join(sorted(hold.holder for hold in call.holds))
+    return f"Every known recording of this call is confirmed paused, for {holders}."
+
+
+def _show_recording(call: Call) -> Shown:
+    if desired(call) is Wish.STOPPED:
+        return Shown("over", "Recording stopped for good", "This call is not recorded any more.", "")
+    if observed(call) == "paused" or any(recording.doubt for recording in call.live):
+        text = "Recording is to go on, but Twilio has not confirmed it yet. Press Pause before a card is given."
+        return Shown("calm", "Recording: resuming", text, "")
+    if observed(call) == "recording":
+        return Shown("calm", "Recording", "This call is being recorded. Press Pause before the card is given.", "")
+    text = "We have not heard of a recording yet. Press Pause before a card is given."
+    return Shown("calm", "Recording: take it that this call is recorded", text, "")

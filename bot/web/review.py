@@ -1,0 +1,171 @@
+"""What compliance sees: the log, a call's story, *verify now*, a download. Each reading is an entry (PCI DSS
+10.2.1.3).
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from bot.audit.check import read_vkey, verify_database
+from bot.audit.entry import JSON, OUTCOMES, SOURCES, Draft
+from bot.audit.verify import Report
+from bot.errors import Malformed, TooFast, UnknownThing
+from bot.review import filters, pages, table
+from bot.review.sentences import SENTENCES, sentence
+from bot.storage.entries import Entry, read_head
+from bot.storage.users import Role
+from bot.telephony.webhooks import is_sid
+from bot.web.auth import current_user, roles
+from bot.web.services import origin, services
+
+REVIEWERS = (Role.REVIEWER, Role.ADMIN)
+
+blueprint = Blueprint("review", __name__, url_prefix="/review")
+_verifying = threading.Lock()
+
+
+@blueprint.get("")
+@roles(*REVIEWERS)
+def index() -> BaseResponse:
+    query = filters.read(request.args)
+    if query.problems:
+        return make_response(_index_page(query, pages.Page([])), 400)
+    with services().database.read() as connection:
+        page = pages.newest_first(connection, query)
+    _note(
+        "log.read",
+        query.values.get("call"),
+        {"view": "entries", "filter": query.values, "before": query.before, "after": query.after},
+    )
+    return make_response(_index_page(query, page))
+
+
+def _index_page(query: filters.Query, page: pages.Page) -> str:
+    return render_template(
+        "review/index.html",
+        query=query,
+        page=page,
+        sources=sorted(SOURCES),
+        outcomes=sorted(OUTCOMES),
+        types=sorted(SENTENCES),
+        characters_max=filters.TEXT_CHARACTERS_MAX,
+    )
+
+
+@blueprint.get("/calls/<sid>")
+@roles(*REVIEWERS)
+def call_story(sid: str) -> BaseResponse:
+    query = filters.read({"call": sid, "after": request.args.get("after", "")})
+    if not is_sid(sid, "CA"):
+        raise UnknownThing("This is not a CallSid.")
+    if query.problems:
+        raise Malformed(" ".join(query.problems))
+    with services().database.read() as connection:
+        story = pages.story(connection, sid, query.after)
+    if story is None:
+        raise UnknownThing("The log says nothing of this call.")
+    if story.sid != sid:
+        return redirect(url_for("review.call_story", sid=story.sid))
+    _note("log.read", sid, {"view": "call", "after": query.after})
+    return make_response(render_template("review/story.html", story=story, is_first=query.after is None))
+
+
+@blueprint.post("/verify")
+@roles(*REVIEWERS)
+def verify() -> str:
+    """One at a time in each process: it costs a processor for as long as it takes."""
+    if not _verifying.acquire(blocking=False):
+        raise TooFast("The log is being verified already; wait for the result.")
+    try:
+        began = time.monotonic()
+        vkey = read_vkey(services().settings.vkey_file)
+        report = verify_database(services().database, vkey)
+        seconds = time.monotonic() - began
+    finally:
+        _verifying.release()
+    _note_verified(report, has_key=vkey is not None)
+    return render_template("review/verified.html", report=report, has_key=vkey is not None, seconds=seconds)
+
+
+@blueprint.get("/entries.csv", endpoint="csv")
+@roles(*REVIEWERS)
+def download() -> Response:
+    """The log as it is now, without the entry that this download makes."""
+    query = filters.read({name: request.args.get(name, "") for name in filters.FIELDS})
+    if query.problems:
+        raise Malformed(" ".join(query.problems))
+    database = services().database
+    with database.read() as connection:
+        size = read_head(connection).size
+    _note("log.exported", query.values.get("call"), {"view": "csv", "filter": query.values})
+    name = f"log-{datetime.now(UTC):%Y-%m-%d}.csv"
+    return Response(
+        table.lines(database, query.filter, size),
+        content_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _note(kind: str, call: str | None, detail: Mapping[str, JSON]) -> None:
+    """Before anything is shown, so that nothing is read without its entry. Asking for a call makes it no known one."""
+    if call is not None:
+        with services().database.read() as connection:
+            call = call if pages.is_told(connection, call) else None
+    services().journal.append(
+        Draft(type=kind, actor=_reader(), source="agent", origin=origin(), call=call, detail=_known(detail))
+    )
+
+
+def _note_verified(report: Report, *, has_key: bool) -> None:
+    reason = None if has_key else "the log's public key is missing, so no signed checkpoint was checked"
+    services().journal.append(
+        Draft(
+            type="log.verified",
+            actor=_reader(),
+            source="agent",
+            origin=origin(),
+            outcome="success" if report.ok else "failure",
+            reason=reason if report.ok else report.problems[0],
+            detail={
+                "size": report.size,
+                "root": report.root,
+                "checkpoints": report.checkpoints_checked,
+                "problems": len(report.problems),
+            },
+        )
+    )
+
+
+def _known(detail: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {key: value for key, value in detail.items() if value is not None and value != {}}
+
+
+def _reader() -> str:
+    user = current_user()
+    if user is None:
+        raise UnknownThing
+    return user.name
+
+
+@blueprint.app_template_filter("in_english")
+def in_english(entry: Entry) -> str:
+    return sentence(entry.fields)
+
+
+@blueprint.app_template_filter("to_the_second")
+def to_the_second(at: object) -> str:
+    """`2026-11-22 10:00:01` of an entry's time, which is in UTC already."""
+    return str(at)[:19].replace("T", " ")
+
+
+@blueprint.app_template_filter("as_lines")
+def as_lines(fields: Mapping[str, object]) -> str:
+    """An entry's fields as they are, for whoever wants to see them."""
+    return json.dumps(fields, ensure_ascii=False, indent=2, sort_keys=True)

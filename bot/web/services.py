@@ -1,0 +1,38 @@
+"""What the views work with: wired once in `app`, found on the Flask application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import current_app, request
+
+from bot.audit.entry import Draft
+from bot.audit.journal import Journal
+from bot.control import CallControl
+from bot.settings import Settings
+from bot.storage.engine import Database
+from bot.telephony.signature import SignatureCheck
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    settings: Settings
+    database: Database
+    journal: Journal
+    control: CallControl
+    signature: SignatureCheck
+
+
+def services() -> Services:
+    return cast(Services, current_app.extensions["bot"])
+
+
+def note(type_: str, actor: str | None, source: str = "agent", **more: Any) -> None:
+    """An entry about this request, with its origin."""
+    services().journal.append(Draft(type=type_, actor=actor, source=source, origin=origin(), **more))
+
+
+def origin() -> str | None:
+    """The address a request came from, behind as many proxies as are trusted."""
+    return request.remote_addr

@@ -1,0 +1,73 @@
+"""What Twilio posts. Authenticated first, then reduced to the allowed fields, then believed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+from flask import Blueprint, Response, request
+
+from bot.errors import Malformed, NotAllowed
+from bot.telephony import webhooks
+from bot.telephony.webhooks import Report
+from bot.web.security import csrf
+from bot.web.services import origin, services
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/twilio")
+csrf.exempt(blueprint)
+log = structlog.get_logger(__name__)
+
+Reader = Callable[[Mapping[str, str]], Report]
+
+
+@blueprint.before_request
+def authenticate() -> None:
+    """Invariant 9. The log line has the URL that was checked, without the query, so that a wrong base URL shows."""
+    is_json = request.mimetype == "application/json"
+    body = request.get_data(cache=True)
+    check = services().signature
+    if not check.is_genuine(
+        path=request.path,
+        query=request.query_string.decode("utf-8", "replace"),
+        signature=request.headers.get("X-Twilio-Signature"),
+        form=request.form,
+        body=body,
+        is_json=is_json,
+    ):
+        log.warning("webhook.bad_signature", url=check.url(request.path, ""), origin=origin())
+        raise NotAllowed("The signature does not fit this URL and these parameters.")
+
+
+@blueprint.post("/call-status")
+def call_status() -> Response:
+    return _take_in("call-status", webhooks.CALL_FIELDS, webhooks.call_report)
+
+
+@blueprint.post("/recording-status")
+def recording_status() -> Response:
+    return _take_in("recording-status", webhooks.RECORDING_FIELDS, webhooks.recording_report)
+
+
+@blueprint.post("/conference-status")
+def conference_status() -> Response:
+    return _take_in("conference-status", webhooks.CONFERENCE_FIELDS, webhooks.conference_report)
+
+
+def _take_in(endpoint: str, fields: tuple[str, ...], read: Reader) -> Response:
+    allowed = _allowed(fields)
+    try:
+        report = read(allowed)
+    except Malformed as error:
+        log.warning("webhook.malformed", endpoint=endpoint, why=str(error))
+        raise
+    secret = services().settings.secret_key.get_secret_value().encode()
+    services().control.receive(report, webhooks.digest(secret, endpoint, fields, allowed))
+    return Response(status=204)
+
+
+def _allowed(fields: tuple[str, ...]) -> dict[str, str]:
+    """The allow-list: what is not named does not exist for us."""
+    form = request.get_json(silent=True) if request.mimetype == "application/json" else request.form
+    if not isinstance(form, Mapping):
+        raise Malformed("The body is not a set of parameters.")
+    return {name: value for name in fields if isinstance(value := form.get(name), str)}

@@ -1,0 +1,143 @@
+"""The worker: whatever falls due in the database, whoever left it. Several may run, on several hosts.
+
+It looks at an index of due times, so a sweep costs the same whether ten or a million calls lie in the past. Claims
+decide who acts; the worker only asks each due call to converge. It also signs checkpoints and tells that it is alive.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import structlog
+
+from bot.audit.journal import Journal, Transaction
+from bot.audit.signing import LogSigner
+from bot.control import CallControl
+from bot.errors import BotError, DatabaseUnavailable
+from bot.storage import calls, deliveries, nodes, throttles
+from bot.storage.engine import Database
+
+SWEEP_SECONDS = 0.25
+SWEEP_CALLS_MAX = 200
+HEARTBEAT_SECONDS = 5.0
+TIDY_SECONDS = 600.0
+THREADS = 64
+THROTTLE_KEPT = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs until `stop`; then it finishes what it has begun."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: Journal,
+        control: CallControl,
+        signer: LogSigner | None,
+        checkpoint_seconds: float,
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._control = control
+        self._signer = signer
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
+        self._busy: set[str] = set()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._duties = [
+            _Duty(HEARTBEAT_SECONDS, self._beat),
+            _Duty(TIDY_SECONDS, self._tidy),
+            *([_Duty(checkpoint_seconds, self._sign)] if signer else []),
+        ]
+
+    def run(self) -> None:
+        """Sweep until stopped. A database that is away is waited for, with one log line when it goes and comes."""
+        was_away = False
+        while not self._stopping.is_set():
+            try:
+                self.sweep()
+                self._do_duties()
+                if was_away:
+                    log.info("database.back")
+                was_away = False
+            except DatabaseUnavailable:
+                if not was_away:
+                    log.error("database.away")
+                was_away = True
+            self._stopping.wait(SWEEP_SECONDS * (4 if was_away else 1))
+        self._pool.shutdown(wait=True)
+        self._control.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def stop_on_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+
+    def sweep(self) -> int:
+        """Hand each due call to a thread; returns how many were due."""
+        with self._database.read() as connection:
+            now = Transaction(connection, self._database.is_sqlite).now()
+            due = calls.due_now(connection, now, SWEEP_CALLS_MAX)
+        for sid in due:
+            with self._lock:
+                if sid in self._busy or len(self._busy) >= THREADS:
+                    continue
+                self._busy.add(sid)
+            self._pool.submit(self._converge, sid)
+        return len(due)
+
+    def _converge(self, sid: str) -> None:
+        try:
+            self._control.converge(sid)
+        except DatabaseUnavailable:
+            log.warning("converge.deferred", call=sid)
+        except Exception:
+            log.exception("converge.failed", call=sid)
+        finally:
+            with self._lock:
+                self._busy.discard(sid)
+
+    def _do_duties(self) -> None:
+        for duty in self._duties:
+            duty.do_if_due()
+
+    def _beat(self) -> None:
+        self._journal.write(lambda transaction: nodes.beat(transaction, self._journal.node, "worker"))
+
+    def _tidy(self) -> None:
+        self._journal.write(deliveries.forget_old)
+        self._journal.write(lambda transaction: throttles.forget_old(transaction, THROTTLE_KEPT))
+
+    def _sign(self) -> None:
+        """Sign what is new. A signer that refuses is loud, and never in the way of a pause."""
+        if self._signer is None:
+            return
+        try:
+            self._signer.sign_if_new()
+        except DatabaseUnavailable:
+            raise
+        except BotError as error:
+            log.error("checkpoint.failed", why=str(error))
+
+
+class _Duty:
+    """Something to do every so many seconds, the first time at once."""
+
+    def __init__(self, seconds: float, what: Callable[[], object]) -> None:
+        self._seconds = seconds
+        self._what = what
+        self._next = 0.0
+
+    def do_if_due(self) -> None:
+        if time.monotonic() >= self._next:
+            self._what()
+            self._next = time.monotonic() + self._seconds

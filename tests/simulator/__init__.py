@@ -1,0 +1,1 @@
+"""The simulator, tried as a real process over real HTTP."""
