@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import BigInteger, Connection, LargeBinary, Row, cast, func, select, type_coerce
 
 from bot.audit.checkpoint import CheckpointError, parse_vkey
 from bot.audit.entry import decode
@@ -21,7 +22,7 @@ from bot.errors import LogError
 from bot.storage import checkpoints
 from bot.storage.engine import Database
 from bot.storage.entries import read_head
-from bot.storage.schema import entries
+from bot.storage.schema import entries, to_micros
 
 FETCH_ROWS = 2_000
 VKEY_CHARACTERS_MAX = 1_000
@@ -115,7 +116,14 @@ def _rows(database: Database, size: int, problems: list[str]) -> Iterator[tuple[
 
 
 def _page(connection: Connection, start: int, stop: int) -> list[Row[Any]]:
-    columns = (entries.c.position, entries.c.body, entries.c.leaf, entries.c.at, *(entries.c[name] for name in COPIES))
+    """Whoever tampers with SQLite by hand leaves text where bytes belong, or no number for a time: taken as it is."""
+    columns = (
+        entries.c.position,
+        cast(entries.c.body, LargeBinary).label("body"),
+        cast(entries.c.leaf, LargeBinary).label("leaf"),
+        type_coerce(entries.c.at, BigInteger).label("at"),
+        *(entries.c[name] for name in COPIES),
+    )
     query = select(*columns).where(entries.c.position >= start, entries.c.position < stop)
     return list(connection.execute(query.order_by(entries.c.position).limit(FETCH_ROWS)).all())
 
@@ -127,10 +135,13 @@ def _copies_problem(row: Row[Any], body: bytes) -> str | None:
     except (ValueError, RecursionError):
         return f"entry {row.position} cannot be read"
     differing = [name for name in COPIES if fields.get(name) != getattr(row, name)]
-    if fields.get("at") != _written(row.at):
+    if _micros(fields.get("at")) != row.at:
         differing.append("at")
     return f"beside entry {row.position} stand other values than in it: {', '.join(differing)}" if differing else None
 
 
-def _written(at: Any) -> str:
-    return str(at.isoformat(timespec="microseconds").replace("+00:00", "Z"))
+def _micros(at: object) -> int | None:
+    try:
+        return to_micros(datetime.fromisoformat(str(at)))
+    except (ValueError, TypeError):
+        return None

@@ -13,10 +13,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -129,11 +128,12 @@ class Journal:
         try:
             results = self._transact([job.change for job in group])
         except BaseException as error:  # noqa: BLE001 - it goes to the one who waits
-            if len(group) == 1:
-                self._alone(group[0], error)
-                return
+            is_shared = isinstance(error, DatabaseUnavailable) and not _is_worth_retrying(error)
             for job in group:
-                self._alone(job, None)
+                if is_shared:
+                    job.future.set_exception(error)
+                else:
+                    self._alone(job, error if len(group) == 1 else None)
             return
         for job, result in zip(group, results, strict=True):
             job.future.set_result(result)
@@ -160,15 +160,6 @@ class Journal:
             if transaction.drafts:
                 append_all(transaction, self.node)
             return results
-
-    @contextmanager
-    def alone(self) -> Iterator[Transaction]:
-        """A transaction of the calling thread's own, for commands and tests; not for the path of a pause."""
-        with self._database.write() as connection:
-            transaction = Transaction(connection, self._database.is_sqlite)
-            yield transaction
-            if transaction.drafts:
-                append_all(transaction, self.node)
 
 
 def append_all(transaction: Transaction, node: str) -> None:

@@ -22,14 +22,14 @@ SENTENCES: dict[str, str] = {
     "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
     "hold.closed": "The pause of {holder} was closed{because}.",
     "pause.refused": "{who} asked for a pause and was refused{because}.",
-    "pause.proven": "Every known recording was confirmed paused, and Twilio's list shows no other: safe to take the card.",
+    "pause.proven": "Every known recording is confirmed paused, Twilio's list shows no other: safe to take the card.",
     "resume.requested": "{who} asked for the recording to go on.",
     "resume.refused": "{who} asked for the recording to go on and was refused{because}.",
     "stop.requested": "{who} asked for the recording to be stopped for good.",
     "stop.refused": "{who} asked for the recording to be stopped for good and was refused{because}.",
     # Commands: what we told Twilio, and what came of it
     "command.sent": "The bot told Twilio to {verb} {target}.",
-    "command.confirmed": "Twilio confirmed {target} {done}.{safe}",
+    "command.confirmed": "Twilio confirmed that {target} is {done}.{safe}",
     "command.refused": "Twilio refused to {verb} {target}{http}{because}.",
     "command.unanswered": "The command to {verb} {target} got no usable answer{http}{because}; {perhaps}.",
     "command.abandoned": "The command to {verb} {target} was left behind{because}; {perhaps}.",
@@ -46,7 +46,7 @@ SENTENCES: dict[str, str] = {
     "call.joined": "{who} named {named} as part of this call.",
     "call.claimed": "{who} took the call{from_agent}.",
     "call.claim_refused": "{who} tried to take the call and was refused{because}.",
-    "call.owner_changed": "The call now belongs to {after}{from_agent}, as the leg reported by Twilio says.",
+    "call.owner_changed": "The call now belongs to {after}{from_agent}, who is on its live leg.",
     "call.merged": "{leg} turned out to be a leg of this call; what was wanted there is wanted here now.",
     "call.view_refused": "{who} tried to open the call and was refused{because}.",
     "leg.reported": "Twilio reported the leg {leg} as {after}{from_before}.",
@@ -64,6 +64,7 @@ SENTENCES: dict[str, str] = {
     "api_key.created": "{who} created the API key {key}{scopes}.",
     "api_key.revoked": "{who} revoked the API key {key}.",
     # The log itself
+    "entry.unreadable": "This entry cannot be read any more: its bytes were changed. Verify the log.",
     "key.created": "{who} made the key that signs the log.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
@@ -167,7 +168,7 @@ class _Pieces:
 
     def from_agent(self) -> str:
         before = self._field("before")
-        return f", which was {before}'s before" if before else ""
+        return f" (before: {before})" if before else ""
 
     def user(self) -> str:
         return self._more("user") or "of unknown name"

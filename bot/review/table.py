@@ -40,7 +40,7 @@ def lines(database: Database, wanted: Filter, size: int, rows_max: int = ROWS_MA
         if len(page) <= len(shown):
             return
         if not left:
-            yield _csv([[f"CUT: only the first {rows_max} entries are here, and there are more. Narrow the filter."]])
+            yield _csv([[f"CUT: only the first {rows_max} entries are here and there are more; narrow the filter."]])
             return
         after = shown[-1].position
 

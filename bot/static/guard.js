@@ -39,6 +39,17 @@
     }
   }
 
+  // Until the answer is here, a pause that was asked for is not one.
+  function asked(event) {
+    const call = event.target.closest && event.target.closest("#call");
+    if (!call || !event.target.querySelector(".pause") || call.classList.contains("safe")) return;
+    call.className = "call danger";
+    call.querySelector("[role=status]").textContent = "NOT PAUSED: do not take the card yet";
+    const reason = call.querySelector(".reason");
+    if (reason) reason.textContent = "Asking Twilio to pause the recording …";
+  }
+
   setInterval(tick, TICK_MS);
+  document.addEventListener("submit", asked, true);
   document.addEventListener("visibilitychange", tick);
 })();

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select, update
 from bot.audit.journal import Transaction
 from bot.storage.schema import api_keys
 
-SCOPES = ("pause", "read", "review", "stop")
+SCOPES = ("pause", "read", "review")
 
 
 class ApiKey(NamedTuple):

@@ -109,14 +109,14 @@ def contact_of(connection: Connection, name: str) -> str | None:
 
 
 def agent_at(connection: Connection, *candidates: str | None) -> str | None:
-    """The agent whose contact this is; None for a customer."""
+    """The agent whose contact is the first of these that is one; None for a customer."""
     wanted = [normal_contact(candidate) for candidate in candidates if candidate]
     if not wanted:
         return None
-    query = select(contacts.c.user).join(users, users.c.name == contacts.c.user)
-    return connection.execute(
-        query.where(contacts.c.contact.in_(wanted), users.c.is_disabled.is_(False)).limit(1)
-    ).scalar_one_or_none()
+    query = select(contacts.c.contact, contacts.c.user).join(users, users.c.name == contacts.c.user)
+    rows = connection.execute(query.where(contacts.c.contact.in_(wanted), users.c.is_disabled.is_(False)))
+    known: dict[str, str] = {row.contact: row.user for row in rows}
+    return next((known[contact] for contact in wanted if contact in known), None)
 
 
 def normal_contact(contact: str) -> str:

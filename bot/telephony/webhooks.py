@@ -80,8 +80,8 @@ def call_report(form: Mapping[str, str]) -> Report:
 
 
 def _contacts(form: Mapping[str, str], *, inbound: bool) -> tuple[str, ...]:
-    """Who is on this leg: the caller of an inbound one, the callee of an outbound one; both where it is not said."""
-    ends = ("To", "From") if "Direction" not in form else ("From",) if inbound else ("To",)
+    """Who is on this leg: first of all the caller of an inbound one, the callee of an outbound one."""
+    ends = ("From", "To") if inbound else ("To", "From")
     return tuple(contact for end in ends if (contact := form.get(end)))
 
 

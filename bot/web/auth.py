@@ -95,11 +95,13 @@ def login() -> BaseResponse | str:
 
 @blueprint.post("/login")
 def sign_in() -> BaseResponse:
-    name = request.form.get("username", "").strip()[:NAME_MAX]
-    user, is_locked = services().journal.write(lambda transaction: _knock(transaction, name))
+    name, address = request.form.get("username", "").strip()[:NAME_MAX], origin()
+    user, is_locked = services().journal.write(lambda transaction: _knock(transaction, name, address))
     is_right = is_password(user.password if user else None, request.form.get("password", ""))
     is_good = user is not None and is_right and not is_locked and not user.is_disabled
-    services().journal.write(lambda transaction: _note_sign_in(transaction, user, is_good=is_good, is_locked=is_locked))
+    services().journal.write(
+        lambda transaction: _note_sign_in(transaction, user, address, is_good=is_good, is_locked=is_locked)
+    )
     if not is_good or user is None:
         text = (
             "This account is locked for a while after too many tries."
@@ -111,15 +113,17 @@ def sign_in() -> BaseResponse:
     return redirect(_next_page() or url_for("auth.password" if user.is_temporary else HOME[user.role]), 303)
 
 
-def _knock(transaction: Transaction, name: str) -> tuple[User | None, bool]:
+def _knock(transaction: Transaction, name: str, address: str | None) -> tuple[User | None, bool]:
     """Count the try, and find who it is for."""
-    if throttles.count(transaction, f"sign-in {origin()}", SIGN_INS_WINDOW) > SIGN_INS_MAX:
+    if throttles.count(transaction, f"sign-in {address}", SIGN_INS_WINDOW) > SIGN_INS_MAX:
         raise TooFast("Too many tries from this address; wait ten minutes.")
     user = users.find(transaction.connection, name)
     return user, bool(user and user.locked_until and user.locked_until > transaction.now())
 
 
-def _note_sign_in(transaction: Transaction, user: User | None, *, is_good: bool, is_locked: bool) -> None:
+def _note_sign_in(
+    transaction: Transaction, user: User | None, address: str | None, *, is_good: bool, is_locked: bool
+) -> None:
     """The name of a known user only: what a stranger types may be anything, a password included."""
     if user is not None:
         user = users.lock(transaction, user.name)
@@ -144,7 +148,7 @@ def _note_sign_in(transaction: Transaction, user: User | None, *, is_good: bool,
             type="sign_in.succeeded" if is_good else "sign_in.failed",
             actor=user.name if user else None,
             source="agent",
-            origin=origin(),
+            origin=address,
             outcome="success" if is_good else "failure",
             reason=reason,
         )
@@ -194,13 +198,13 @@ def password() -> BaseResponse | str | Response:
         problem = "The new password is the old one."
     if problem is not None:
         return make_response(render_template("password.html", is_temporary=user.is_temporary, problem=problem), 422)
-    hashed = hash_password(new)
+    hashed, address = hash_password(new), origin()
 
     def change(transaction: Transaction) -> User | None:
         known = users.lock(transaction, user.name)
         if known is not None:
             users.set_password(transaction, known, hashed, is_temporary=False)
-            transaction.append(Draft(type="user.password_changed", actor=user.name, source="agent", origin=origin()))
+            transaction.append(Draft(type="user.password_changed", actor=user.name, source="agent", origin=address))
         return users.find(transaction.connection, user.name)
 
     changed = services().journal.write(change)

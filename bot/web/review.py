@@ -14,7 +14,7 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as BaseResponse
 
 from bot.audit.check import read_vkey, verify_database
-from bot.audit.entry import JSON, OUTCOMES, SOURCES, Draft
+from bot.audit.entry import OUTCOMES, SOURCES
 from bot.audit.verify import Report
 from bot.errors import Malformed, TooFast, UnknownThing
 from bot.review import filters, pages, table
@@ -23,7 +23,7 @@ from bot.storage.entries import Entry, read_head
 from bot.storage.users import Role
 from bot.telephony.webhooks import is_sid
 from bot.web.auth import current_user, roles
-from bot.web.services import origin, services
+from bot.web.services import note, services
 
 REVIEWERS = (Role.REVIEWER, Role.ADMIN)
 
@@ -39,7 +39,7 @@ def index() -> BaseResponse:
         return make_response(_index_page(query, pages.Page([])), 400)
     with services().database.read() as connection:
         page = pages.newest_first(connection, query)
-    _note(
+    _note_reading(
         "log.read",
         query.values.get("call"),
         {"view": "entries", "filter": query.values, "before": query.before, "after": query.after},
@@ -73,7 +73,7 @@ def call_story(sid: str) -> BaseResponse:
         raise UnknownThing("The log says nothing of this call.")
     if story.sid != sid:
         return redirect(url_for("review.call_story", sid=story.sid))
-    _note("log.read", sid, {"view": "call", "after": query.after})
+    _note_reading("log.read", sid, {"view": "call", "after": query.after})
     return make_response(render_template("review/story.html", story=story, is_first=query.after is None))
 
 
@@ -104,7 +104,7 @@ def download() -> Response:
     database = services().database
     with database.read() as connection:
         size = read_head(connection).size
-    _note("log.exported", query.values.get("call"), {"view": "csv", "filter": query.values})
+    _note_reading("log.exported", query.values.get("call"), {"view": "csv", "filter": query.values})
     name = f"log-{datetime.now(UTC):%Y-%m-%d}.csv"
     return Response(
         table.lines(database, query.filter, size),
@@ -113,38 +113,29 @@ def download() -> Response:
     )
 
 
-def _note(kind: str, call: str | None, detail: Mapping[str, JSON]) -> None:
+def _note_reading(type_: str, call: str | None, detail: Mapping[str, object]) -> None:
     """Before anything is shown, so that nothing is read without its entry. Asking for a call makes it no known one."""
     if call is not None:
         with services().database.read() as connection:
             call = call if pages.is_told(connection, call) else None
-    services().journal.append(
-        Draft(type=kind, actor=_reader(), source="agent", origin=origin(), call=call, detail=_known(detail))
-    )
+    note(type_, _reader(), call=call, detail={key: value for key, value in detail.items() if value not in (None, {})})
 
 
 def _note_verified(report: Report, *, has_key: bool) -> None:
-    reason = None if has_key else "the log's public key is missing, so no signed checkpoint was checked"
-    services().journal.append(
-        Draft(
-            type="log.verified",
-            actor=_reader(),
-            source="agent",
-            origin=origin(),
-            outcome="success" if report.ok else "failure",
-            reason=reason if report.ok else report.problems[0],
-            detail={
-                "size": report.size,
-                "root": report.root,
-                "checkpoints": report.checkpoints_checked,
-                "problems": len(report.problems),
-            },
-        )
+    """Unsigned, a log that is consistent says little; the entry says so too."""
+    no_key = None if has_key else "the log's public key is missing, so no signed checkpoint was checked"
+    note(
+        "log.verified",
+        _reader(),
+        outcome="success" if report.ok else "failure",
+        reason=no_key if report.ok else report.problems[0],
+        detail={
+            "size": report.size,
+            "root": report.root,
+            "checkpoints": report.checkpoints_checked,
+            "problems": len(report.problems),
+        },
     )
-
-
-def _known(detail: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {key: value for key, value in detail.items() if value is not None and value != {}}
 
 
 def _reader() -> str:

@@ -18,7 +18,7 @@ RECORDING = "RE" + "1" * 32
 
 
 def _types_in_source() -> set[str]:
-    """Every entry type that some line of the program writes: `Draft(type=…)`, `Fact(type=…)`, `_refuse(…, "…", …)`."""
+    """Every entry type that some line of the program writes: in a `Draft`, a `Fact`, a `note` or a `_refuse`."""
     found: set[str] = set()
     for path in SOURCE.rglob("*.py"):
         if "simulator" not in path.parts:
@@ -33,7 +33,9 @@ def _types_in(tree: ast.AST) -> Iterator[str]:
         if node.func.id in {"Draft", "Fact"}:
             yield from (type_ for word in node.keywords if word.arg == "type" for type_ in _written(word.value))
             yield from (type_ for argument in node.args[:1] for type_ in _written(argument))
-        elif node.func.id in {"_refuse", "_note"}:
+        elif node.func.id in {"note", "_note_reading"}:
+            yield from (type_ for argument in node.args[:1] for type_ in _written(argument))
+        elif node.func.id == "_refuse":
             yield from (type_ for argument in node.args for type_ in _written(argument) if "." in type_)
 
 
@@ -48,7 +50,16 @@ def _written(expression: ast.expr) -> Iterator[str]:
 
 def test_every_type_in_the_source_has_its_own_sentence() -> None:
     written = _types_in_source()
-    assert {"hold.opened", "hold.extended", "pause.refused", "command.*", "log.read", "sign_in.failed"} <= written
+    assert {
+        "hold.opened",
+        "hold.extended",
+        "pause.refused",
+        "command.*",
+        "log.read",
+        "log.verified",
+        "sign_in.failed",
+        "sign_out",
+    } <= written
     plain = {type_ for type_ in written if not type_.endswith("*")}
     assert plain - set(SENTENCES) == set()
     assert {type_ for type_ in written if type_.endswith("*")} == {"command.*"}
@@ -93,7 +104,13 @@ def test_sentence_with_nothing_but_a_type_reads_well(type_: str) -> None:
             "The API key crm asked for a pause, until 2026-11-23 00:04:01 at the latest.",
         ),
         (
-            {"type": "hold.released", "actor": "alice", "source": "agent", "after": "paused", "detail": {"holder": "ivr"}},
+            {
+                "type": "hold.released",
+                "actor": "alice",
+                "source": "agent",
+                "after": "paused",
+                "detail": {"holder": "ivr"},
+            },
             "Alice ended the pause of the IVR; others still keep the call paused.",
         ),
         (
@@ -115,15 +132,15 @@ def test_sentence_with_nothing_but_a_type_reads_well(type_: str) -> None:
                 "recording": RECORDING,
                 "detail": {"wish": "paused", "target": "Twilio.CURRENT", "safe": True},
             },
-            f"Twilio confirmed recording {RECORDING} paused. It was now safe to take the card.",
+            f"Twilio confirmed that recording {RECORDING} is paused. It was now safe to take the card.",
         ),
         (
             {"type": "command.confirmed", "recording": RECORDING, "detail": {"wish": "paused", "safe": False}},
-            f"Twilio confirmed recording {RECORDING} paused. This alone did not make it safe to take the card.",
+            f"Twilio confirmed that recording {RECORDING} is paused. This alone did not make it safe to take the card.",
         ),
         (
             {"type": "command.confirmed", "recording": RECORDING, "detail": {"wish": "recording", "safe": False}},
-            f"Twilio confirmed recording {RECORDING} recording again.",
+            f"Twilio confirmed that recording {RECORDING} is recording again.",
         ),
         (
             {
@@ -139,7 +156,7 @@ def test_sentence_with_nothing_but_a_type_reads_well(type_: str) -> None:
         ),
         (
             {"type": "call.owner_changed", "before": "alice", "after": "bob"},
-            "The call now belongs to bob, which was alice's before, as the leg reported by Twilio says.",
+            "The call now belongs to bob (before: alice), who is on its live leg.",
         ),
         (
             {"type": "log.read", "actor": "carol", "source": "agent", "detail": {"filter": {"actor": "alice"}}},
@@ -169,7 +186,9 @@ details = st.dictionaries(
 
 @given(
     type_=st.sampled_from(sorted(SENTENCES)),
-    fields=st.dictionaries(st.sampled_from(["at", "actor", "source", "reason", "before", "after", "recording"]), json_values),
+    fields=st.dictionaries(
+        st.sampled_from(["at", "actor", "source", "reason", "before", "after", "recording"]), json_values
+    ),
     detail=details | json_values,
 )
 def test_sentence_of_damaged_fields_is_still_one_line(type_: str, fields: dict[str, Any], detail: Any) -> None:
