@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from bot.storage.users import Role
 from bot.web.passwords import hash_password
 from bot.web.services import Services
 from tests.review.bench import BASE, PASSWORD, Bench, Browser
+from tests.support.postgres import Server
 
 
 @pytest.fixture(scope="session")
@@ -37,22 +39,36 @@ def review_settings(tmp_path: Path) -> Settings:
     )
 
 
-@pytest.fixture
-def review_bench(review_settings: Settings, review_password: str) -> Iterator[Bench]:
-    database = Database(review_settings.database_url)
+@contextmanager
+def _bench(settings: Settings, password: str) -> Iterator[Bench]:
+    database = Database(settings.database_url)
     migrate.upgrade(database)
     database.close()
-    app = create_app(review_settings)
+    app = create_app(settings)
     services: Services = app.extensions["bot"]
 
     def people(transaction: Transaction) -> None:
         for name, role in (("carol", Role.REVIEWER), ("alice", Role.AGENT), ("sam", Role.SUPERVISOR)):
-            users.add(transaction, name, role, review_password, is_temporary=False)
+            users.add(transaction, name, role, password, is_temporary=False)
 
     services.journal.write(people)
     yield Bench(app, services)
     services.control.close()
     services.database.close()
+
+
+@pytest.fixture
+def review_bench(review_settings: Settings, review_password: str) -> Iterator[Bench]:
+    with _bench(review_settings, review_password) as bench:
+        yield bench
+
+
+@pytest.fixture
+def review_postgresql_bench(review_settings: Settings, review_password: str, postgres: Server) -> Iterator[Bench]:
+    url = postgres.new_database()
+    with _bench(review_settings.model_copy(update={"database_url": url}), review_password) as bench:
+        yield bench
+    postgres.drop(url)
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ from tests.review.bench import ALICES_CALL, Bench, Browser
 _COPY = (
     "INSERT INTO entries SELECT {}, body, leaf, at, type, actor, source, call, outcome FROM entries WHERE position = 1"
 )
-_OTHER_TEXT = "replace(CAST(body AS TEXT), 'alice', 'carol')"
 TAMPERED = {
-    "an entry changed": f"UPDATE entries SET body = {_OTHER_TEXT} WHERE position = 1",
-    "an entry changed bytewise": f"UPDATE entries SET body = CAST({_OTHER_TEXT} AS BLOB) WHERE position = 1",
+    "an entry changed": "UPDATE entries SET body = replace(CAST(body AS TEXT), 'alice', 'carol') WHERE position = 1",
+    "an entry changed bytewise": (
+        "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'alice', 'carol') AS BLOB) WHERE position = 1"
+    ),
     "an entry that is no JSON": "UPDATE entries SET body = x'00' WHERE position = 1",
     "a leaf hash changed": "UPDATE entries SET leaf = zeroblob(32) WHERE position = 1",
     "an entry removed": "DELETE FROM entries WHERE position = 1",
