@@ -125,7 +125,7 @@ class CallControl:
         """Open the holder's hold and pause every recording of the call. `problem` is None only when it is safe."""
         message = Pause(
             by=by,
-            hold_id=secrets.token_hex(8),
+            hold_id=secrets.token_hex(16),
             holder=holder,
             reason=reason,
             max_seconds=max_seconds,

@@ -11,4 +11,5 @@ timeout = 60
 graceful_timeout = 20
 keepalive = 30
 control_socket_disable = True
+limit_request_field_size = 65_536  # an over-long signature is ours to refuse, with 403
 accesslog = None

@@ -247,9 +247,14 @@ class Denial(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One thing that happened, in the past tense; the log makes an entry of it."""
+    """One thing that happened, in the past tense; the log makes an entry of it.
+
+    Where others will refer to it, `id` is the hold's id or the claim's token; `cause` is the `id` of what led to it.
+    """
 
     type: str
+    id: str | None = None
+    cause: str | None = None
     by: By = SYSTEM
     recording: str | None = None
     outcome: Literal["success", "failure", "unknown"] = "success"

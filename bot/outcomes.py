@@ -73,6 +73,7 @@ def abandoned(call: Call, claim: Claim, policy: Policy) -> tuple[Call, tuple[Fac
     call = _unanswered(call, claim, claim.until + policy.late)
     fact = Fact(
         type="command.abandoned",
+        cause=claim.token,
         outcome="unknown",
         reason=f"node {claim.node} did not report in time",
         before=observed(call),
@@ -99,6 +100,7 @@ def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...
     closed = tuple(
         Fact(
             type="hold.closed",
+            cause=hold.id,
             reason="the call ended",
             before=Wish.PAUSED,
             detail={"hold": hold.id, "holder": hold.holder},
@@ -323,6 +325,7 @@ def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None,
     return (
         Fact(
             type=f"command.{outcome}",
+            cause=claim.token,
             by=TWILIO if reply.kind in {Kind.CONFIRMED, Kind.REFUSED} else SYSTEM,
             recording=reply.recording or (claim.target if claim.target != CURRENT else None),
             outcome="success" if outcome == "confirmed" else "failure" if outcome == "refused" else "unknown",

@@ -23,7 +23,6 @@ from typing import assert_never
 from bot import outcomes, reports
 from bot.call import CURRENT, Call, Claim, Hold, Leg, Of, Problem, Recording, State, Wish, desired, is_listed, observed
 from bot.messages import (
-    SYSTEM,
     Answered,
     CallReported,
     Command,
@@ -134,6 +133,8 @@ def _pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decisio
         holds = tuple(hold if known.id == hold.id else known for known in call.holds)
     fact = Fact(
         type="hold.opened" if own is None else "hold.extended",
+        id=hold.id if own is None else None,
+        cause=None if own is None else hold.id,
         by=message.by,
         reason=hold.reason,
         before=desired(call),
@@ -171,6 +172,7 @@ def _resume(call: Call, message: Resume) -> Decision:
         after = replace(call, holds=holds, next_at=None, failures=0)
         fact = Fact(
             type="hold.released",
+            cause=own.id,
             by=message.by,
             reason=own.reason,
             before=desired(call),
@@ -247,6 +249,7 @@ def _expire(call: Call, now: datetime, policy: Policy) -> tuple[Call, tuple[Fact
     facts = tuple(
         Fact(
             type="hold.expired" if ends else "hold.overdue",
+            cause=hold.id,
             outcome="success" if ends else "failure",
             reason=hold.reason,
             before=desired(call),
@@ -276,7 +279,8 @@ def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) ->
         call = outcomes.in_doubt(call, command.target)
     fact = Fact(
         type="command.sent",
-        by=SYSTEM,
+        id=effect.token,
+        cause=call.holds[-1].id if call.holds else None,
         recording=None if command.target.recording == CURRENT else command.target.recording,
         outcome="unknown",
         before=before,
@@ -291,9 +295,9 @@ def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) ->
 
 def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
     """What should be sent or asked now; None when all is as wanted, or it is too early to try again."""
-    reconfirm = max((at for at in call.reconfirm_at if at <= now), default=None)
-    if call.over or (call.next_at is not None and call.next_at > now and reconfirm is None):
+    if call.over or (call.next_at is not None and call.next_at > now):
         return None
+    reconfirm = max((at for at in call.reconfirm_at if at <= now), default=None)
     if call.look_first:
         return Look(token=token, lists=lists_of(call), ask_call=call.ask_call)
     if call.ask_call:
@@ -314,7 +318,8 @@ def due(call: Call, now: datetime) -> datetime | None:
         return None
     if call.claim is not None:
         return call.claim.until
-    times = [hold.expires_at for hold in call.holds if not hold.overdue] + list(call.reconfirm_at)
+    times = [hold.expires_at for hold in call.holds if not hold.overdue]
+    times += [at for at in call.reconfirm_at if at > now]
     if next_effect(replace(call, next_at=None), "", now) is not None:
         times.append(call.next_at or now)
     return min(times, default=None)

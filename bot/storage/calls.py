@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
@@ -83,6 +84,8 @@ def add_name(transaction: Transaction, name: str, sid: str) -> None:
 
 def draft_of(call: Call, fact: Fact) -> Draft:
     return Draft(
+        id=fact.id or uuid4().hex,
+        cause=fact.cause,
         type=fact.type,
         actor=fact.by.actor,
         source=fact.by.source,

@@ -48,10 +48,10 @@ class Watchdog:
     @contextmanager
     def guard(self, seconds: float) -> Iterator[_Guard]:
         """Until the block ends, whatever socket the guard is given is shut down after `seconds`."""
-        guard = _Guard()
+        guard = _Guard(time.monotonic() + seconds)
         with self._changed:
             self._start()
-            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._counter), guard))
+            heapq.heappush(self._due, (guard.deadline, next(self._counter), guard))
             if self._due[0][2] is guard:
                 self._changed.notify()
         token = _current.guard = guard
@@ -83,7 +83,8 @@ class Watchdog:
 class _Guard:
     """The socket that one request uses now. A guard that ran out shuts down every socket it is given later, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
         self.expired = False
@@ -92,6 +93,7 @@ class _Guard:
     def watch(self, sock: socket.socket | None) -> None:
         with self._lock:
             self._socket = sock
+            self.expired = self.expired or time.monotonic() >= self.deadline
             if self.expired:
                 _shut_down(sock)
 

@@ -1,0 +1,154 @@
+"""The whole bot as a platform runs it: simulated Twilio, `bot init-db`, users and keys by the commands, and the two
+lines of the Procfile.
+"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bot.simulator.client import SimulatorClient
+from tests.conftest import ALICE, BOB, CAROL, Person
+from tests.e2e.api import Api
+from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, start, until
+from tests.simulator.process import ACCOUNT, TOKEN
+from tests.simulator.process import running as running_simulator
+
+COMMAND_SECONDS = 60.0
+READY_SECONDS = 30.0
+DAVE = Person("dave", ALICE.role, "client:dave")
+"""An agent whose password is changed under him."""
+PEOPLE = (ALICE, BOB, CAROL, DAVE)
+
+
+@dataclass
+class Stack:
+    """A running bot. `web` is the master of the web processes."""
+
+    url: str
+    twilio: SimulatorClient
+    environment: dict[str, str]
+    folder: Path
+    web: Running
+    worker: Running
+    api: Api
+    auditor: Api
+
+    def bot(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`bot …` as an operator types it."""
+        return subprocess.run(
+            ["bot", *arguments],
+            cwd=ROOT,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+
+
+@contextmanager
+def running_stack(folder: Path, database_url: str) -> Iterator[Stack]:
+    """The whole of it for as long as the block runs. What it printed stays in the folder's `*.log`."""
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    with ExitStack() as open_parts:
+        simulator = open_parts.enter_context(running_simulator(url))
+        environment = _environment(folder, database_url, port, simulator.url)
+        _set_up(environment, folder)
+        keys = [_key(environment, name, scope) for name, scope in (("crm", "pause,read"), ("audit", "read,review"))]
+        web, worker = (
+            open_parts.enter_context(running(procfile(name), environment, folder / f"{name}.log"))
+            for name in ("web", "worker")
+        )
+        until(lambda: _is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
+        yield Stack(
+            url, simulator.client, environment, folder, web, worker, *(Api(url, key) for key in keys)
+        )
+
+
+def procfile(name: str) -> list[str]:
+    """The command of one line of the Procfile, as a platform's shell would split it."""
+    lines = dict(line.split(":", 1) for line in (ROOT / "Procfile").read_text(encoding="utf-8").splitlines() if line)
+    return shlex.split(lines[name])
+
+
+def platform_path(folder: Path) -> str:
+    """A PATH with the programs of this interpreter first; where the bot is not installed, with a `bot` of our own."""
+    programs = Path(sys.executable).parent
+    if not (programs / "bot").exists():
+        made = folder / "bin" / "bot"
+        made.parent.mkdir(exist_ok=True)
+        made.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bot "$@"\n', encoding="utf-8")
+        made.chmod(0o755)
+    return f"{programs}:{folder / 'bin'}:{clean_environment()['PATH']}"
+
+
+def _environment(folder: Path, database_url: str, port: int, simulator_url: str) -> dict[str, str]:
+    return clean_environment() | {
+        "PATH": platform_path(folder),
+        "PORT": str(port),
+        "HOST": HOST,
+        "WEB_CONCURRENCY": "2",
+        "SECRET_KEY": "a secret of the tests",
+        "PUBLIC_BASE_URL": f"http://{HOST}:{port}",
+        "TWILIO_ACCOUNT_SID": ACCOUNT,
+        "TWILIO_AUTH_TOKEN": TOKEN,
+        "TWILIO_API_BASE_URL": simulator_url,
+        "AUDIT_ORIGIN": "example.org/log",
+        "AUDIT_SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
+        "DATABASE_URL": database_url,
+    }
+
+
+def _set_up(environment: dict[str, str], folder: Path) -> None:
+    """The commands of a first installation; the users all at once, to be quick."""
+    _command(environment, "init-db")
+    words = folder / "password"
+    words.write_text(ALICE.password + "\n", encoding="utf-8")
+    adding = [_adding(environment, person, words) for person in PEOPLE]
+    for process in adding:
+        assert process.wait(COMMAND_SECONDS) == 0
+    words.unlink()
+
+
+def _adding(environment: dict[str, str], person: Person, words: Path) -> subprocess.Popen[bytes]:
+    contact = ["--contact", person.contact] if person.contact else []
+    command = ["bot", "create-user", person.name, "--role", person.role.value, *contact, "--password-stdin"]
+    with words.open("rb") as file:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=file, stdout=subprocess.DEVNULL)
+
+
+def _key(environment: dict[str, str], name: str, scope: str) -> str:
+    return _command(environment, "create-api-key", name, "--scope", scope).strip()
+
+
+def _command(environment: dict[str, str], *arguments: str) -> str:
+    return subprocess.run(
+        ["bot", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=True,
+    ).stdout
+
+
+def _is_ready(url: str, *processes: Running) -> bool:
+    for one in processes:
+        assert one.process.poll() is None, one.output()
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as reply:
+            return b'"worker":"ok"' in reply.read()
+    except (urllib.error.URLError, OSError):
+        return False
