@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, func, insert, literal, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from bot.audit.entry import Draft, encode
@@ -36,6 +36,16 @@ WRITE_SECONDS = 8.0
 
 T = TypeVar("T")
 
+# Made once: building a statement costs more than running it.
+_CLOCK = select(func.clock_timestamp())
+_HEAD = select(schema.head.c.size, schema.head.c.frontier).where(schema.head.c.id == 1).with_for_update()
+_APPEND = insert(schema.entries)
+_GROW = (
+    update(schema.head)
+    .where(schema.head.c.id == 1)
+    .values(size=bindparam("grown_size"), frontier=bindparam("grown_frontier"))
+)
+
 
 @dataclass
 class Transaction:
@@ -48,16 +58,11 @@ class Transaction:
     def append(self, draft: Draft) -> None:
         self.drafts.append(draft)
 
-    def clock(self) -> ColumnElement[Any]:
-        """The database's clock as an expression in microseconds; SQLite's clock is its host's, which is ours."""
-        if self.is_sqlite:
-            return literal(schema.to_micros(datetime.now(UTC)))
-        return func.cast(func.extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
-
     def now(self) -> datetime:
+        """The database's clock; SQLite's is its host's, which is ours."""
         if self.is_sqlite:
             return datetime.now(UTC)
-        now: datetime = self.connection.execute(select(func.clock_timestamp())).scalar_one()
+        now: datetime = self.connection.execute(_CLOCK).scalar_one()
         return now.astimezone(UTC)
 
 
@@ -165,9 +170,7 @@ class Journal:
 def append_all(transaction: Transaction, node: str) -> None:
     """Give the drafts their place and time under the head's lock, and extend the tree."""
     connection = transaction.connection
-    row = connection.execute(
-        select(schema.head.c.size, schema.head.c.frontier).where(schema.head.c.id == 1).with_for_update()
-    ).one_or_none()
+    row = connection.execute(_HEAD).one_or_none()
     if row is None:
         raise LogError("The log has no head: run `bot init-db` first.")
     frontier = Frontier.from_bytes(row.size, bytes(row.frontier))
@@ -188,11 +191,9 @@ def append_all(transaction: Transaction, node: str) -> None:
         }
         for index, (draft, body, leaf) in enumerate(zip(transaction.drafts, bodies, leaves, strict=True))
     ]
-    connection.execute(insert(schema.entries), rows)
+    connection.execute(_APPEND, rows)
     grown = frontier.extend(leaves)
-    connection.execute(
-        update(schema.head).where(schema.head.c.id == 1).values(size=grown.size, frontier=grown.to_bytes())
-    )
+    connection.execute(_GROW, {"grown_size": grown.size, "grown_frontier": grown.to_bytes()})
 
 
 def _is_worth_retrying(error: BaseException) -> bool:

@@ -17,7 +17,7 @@ SENTENCES: dict[str, str] = {
     # Pauses: who wanted what
     "hold.opened": "{who} asked for a pause{why}{until}.",
     "hold.extended": "{who} asked again for the pause{why}; it now lasts{until_plain}.",
-    "hold.released": "{who} ended the pause of {holder}{why}; {then}.",
+    "hold.released": "{who} ended {pause}{why}; {then}.",
     "hold.expired": "The pause of {holder}{why} reached its time limit and ended; {then}.",
     "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
     "hold.closed": "The pause of {holder} was closed{because}.",
@@ -165,6 +165,10 @@ class _Pieces:
 
     def holder(self) -> str:
         return _party(self._more("holder"))
+
+    def pause(self) -> str:
+        is_own = self._more("holder") == f"{self._field('source')}:{self._field('actor')}"
+        return "their own pause" if is_own else f"the pause of {self.holder()}"
 
     def from_agent(self) -> str:
         before = self._field("before")

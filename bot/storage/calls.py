@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Row, Select, and_, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, func, insert, or_, select, update
 
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.call import Call, desired, observed
 from bot.messages import Fact
 from bot.recording import due
-from bot.storage.schema import calls, from_micros, names
+from bot.storage.schema import calls, names
 
 _codec = TypeAdapter(Call)
+
+# Made once: building a statement costs more than running it.
+_LOCKED = select(calls.c.body).where(calls.c.sid == bindparam("sid")).with_for_update()
+_LOCK = _LOCKED.subquery()
+_LOCKED_WITH_CLOCK = select(_LOCK.c.body, func.clock_timestamp().label("now"))
+"""The clock stands outside the locking query, or it would show the time before the wait for the lock."""
+
+_READ = select(calls.c.body).where(calls.c.sid == bindparam("sid"))
+_COPIES: dict[str, BindParameter[Any]] = {
+    name: bindparam(name)
+    for name in ("account", "agent", "is_over", "desired", "observed", "due_at", "updated_at", "body")
+}
+_INSERT = insert(calls).values(sid=bindparam("call_sid"), **_COPIES)
+_UPDATE = update(calls).where(calls.c.sid == bindparam("call_sid")).values(**_COPIES)
 
 
 class Loaded(NamedTuple):
@@ -30,21 +44,21 @@ class Loaded(NamedTuple):
 
 def load(transaction: Transaction, sid: str, account: str) -> Loaded:
     """The call of this name (its own SID, a leg's or a conference's), locked until the commit; a new one if unknown."""
-    row = _locked(transaction, sid)
-    call = None if row is None else _codec.validate_json(row.body)
-    if call is None or call.status == "merged":
+    found = _locked(transaction, sid)
+    if found is None or found[0].status == "merged":
         parent = _parent(transaction.connection, sid)
-        row = _locked(transaction, parent) if parent else row
-        call = _codec.validate_json(row.body) if row is not None else None
-    if row is None or call is None:
+        found = _locked(transaction, parent) if parent else found
+    if found is None:
         return Loaded(Call(sid=sid, account=account), transaction.now(), is_new=True)
-    return Loaded(call, from_micros(row.now), is_new=False)
+    return Loaded(*found, is_new=False)
 
 
-def _locked(transaction: Transaction, sid: str) -> Row[Any, Any] | None:
-    """The clock is read outside the locking query, or it would show the time before the wait for the lock."""
-    locked = select(calls.c.body).where(calls.c.sid == sid).with_for_update().subquery()
-    return transaction.connection.execute(select(locked.c.body, transaction.clock().label("now"))).one_or_none()
+def _locked(transaction: Transaction, sid: str) -> tuple[Call, datetime] | None:
+    if transaction.is_sqlite:
+        body = transaction.connection.execute(_LOCKED, {"sid": sid}).scalar_one_or_none()
+        return None if body is None else (_codec.validate_json(body), transaction.now())
+    row = transaction.connection.execute(_LOCKED_WITH_CLOCK, {"sid": sid}).one_or_none()
+    return None if row is None else (_codec.validate_json(row.body), row.now.astimezone(UTC))
 
 
 def save(transaction: Transaction, loaded: Loaded, call: Call, facts: Iterable[Fact]) -> None:
@@ -57,6 +71,7 @@ def save(transaction: Transaction, loaded: Loaded, call: Call, facts: Iterable[F
 
 def _write(transaction: Transaction, loaded: Loaded, call: Call) -> None:
     values = {
+        "call_sid": call.sid,
         "account": call.account,
         "agent": call.agent,
         "is_over": call.over,
@@ -66,11 +81,7 @@ def _write(transaction: Transaction, loaded: Loaded, call: Call) -> None:
         "updated_at": loaded.now,
         "body": _codec.dump_json(call).decode(),
     }
-    connection = transaction.connection
-    if loaded.is_new:
-        connection.execute(insert(calls).values(sid=call.sid, **values))
-    else:
-        connection.execute(update(calls).where(calls.c.sid == call.sid).values(**values))
+    transaction.connection.execute(_INSERT if loaded.is_new else _UPDATE, values)
     for name in sorted(call.names - loaded.call.names):
         add_name(transaction, name, call.sid)
 
@@ -111,7 +122,7 @@ def find(connection: Connection, sid: str) -> Call | None:
 
 
 def _read(connection: Connection, sid: str) -> Call | None:
-    body = connection.execute(select(calls.c.body).where(calls.c.sid == sid)).scalar_one_or_none()
+    body = connection.execute(_READ, {"sid": sid}).scalar_one_or_none()
     return None if body is None else _codec.validate_json(body)
 
 

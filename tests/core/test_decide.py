@@ -332,8 +332,9 @@ def test_completed_in_the_list_ends_a_recording() -> None:
     story.tell(pause())
     story.converge()
     ended = Listing(of=Of.CALL, owner=SID, ok=True, items=((RE1, "completed"), (RE2, "processing")))
-    assert story.answer(refused(21220), ended) == "pause CURRENT +list"
-    assert story.call.recording(RE1) == replace(story.call.recordings[0], state=State.ENDED)
+    assert story.answer(refused(21220), ended) == "nothing"
+    assert [recording.state for recording in story.call.recordings] == [State.ENDED, State.RECORDING]
+    assert story.converge(after=1.0) == "pause CURRENT +list"
 
 
 # Faults, back-off

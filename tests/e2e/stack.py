@@ -5,14 +5,13 @@ lines of the Procfile.
 from __future__ import annotations
 
 import shlex
-import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.simulator.client import SimulatorClient
@@ -27,6 +26,7 @@ READY_SECONDS = 30.0
 DAVE = Person("dave", ALICE.role, "client:dave")
 """An agent whose password is changed under him."""
 PEOPLE = (ALICE, BOB, CAROL, DAVE)
+KEYS = (("crm", "pause,read"), ("audit", "read,review"))
 
 
 @dataclass
@@ -64,16 +64,14 @@ def running_stack(folder: Path, database_url: str) -> Iterator[Stack]:
     with ExitStack() as open_parts:
         simulator = open_parts.enter_context(running_simulator(url))
         environment = _environment(folder, database_url, port, simulator.url)
-        _set_up(environment, folder)
-        keys = [_key(environment, name, scope) for name, scope in (("crm", "pause,read"), ("audit", "read,review"))]
+        keys = _set_up(environment, folder)
         web, worker = (
             open_parts.enter_context(running(procfile(name), environment, folder / f"{name}.log"))
             for name in ("web", "worker")
         )
         until(lambda: _is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
-        yield Stack(
-            url, simulator.client, environment, folder, web, worker, *(Api(url, key) for key in keys)
-        )
+        crm, auditor = (Api(url, key) for key in keys)
+        yield Stack(url, simulator.client, environment, folder, web, worker, crm, auditor)
 
 
 def procfile(name: str) -> list[str]:
@@ -110,38 +108,38 @@ def _environment(folder: Path, database_url: str, port: int, simulator_url: str)
     }
 
 
-def _set_up(environment: dict[str, str], folder: Path) -> None:
-    """The commands of a first installation; the users all at once, to be quick."""
-    _command(environment, "init-db")
+def _set_up(environment: dict[str, str], folder: Path) -> list[str]:
+    """The commands of a first installation; users and keys all at once, to be quick. The keys, in the order of KEYS."""
     words = folder / "password"
     words.write_text(ALICE.password + "\n", encoding="utf-8")
-    adding = [_adding(environment, person, words) for person in PEOPLE]
-    for process in adding:
-        assert process.wait(COMMAND_SECONDS) == 0
+    _said(_begin(environment, words, "init-db"))
+    people = [_begin(environment, words, *_create_user(person)) for person in PEOPLE]
+    keys = [_begin(environment, words, "create-api-key", name, "--scope", scope) for name, scope in KEYS]
+    said = [_said(process) for process in (*people, *keys)]
     words.unlink()
+    return said[len(people) :]
 
 
-def _adding(environment: dict[str, str], person: Person, words: Path) -> subprocess.Popen[bytes]:
+def _create_user(person: Person) -> list[str]:
     contact = ["--contact", person.contact] if person.contact else []
-    command = ["bot", "create-user", person.name, "--role", person.role.value, *contact, "--password-stdin"]
-    with words.open("rb") as file:
-        return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=file, stdout=subprocess.DEVNULL)
+    return ["create-user", person.name, "--role", person.role.value, *contact, "--password-stdin"]
 
 
-def _key(environment: dict[str, str], name: str, scope: str) -> str:
-    return _command(environment, "create-api-key", name, "--scope", scope).strip()
+def _begin(environment: dict[str, str], stdin: Path, *arguments: str) -> subprocess.Popen[str]:
+    with stdin.open("rb") as file:
+        return subprocess.Popen(
+            ["bot", *arguments], cwd=ROOT, env=environment, stdin=file, stdout=subprocess.PIPE, text=True
+        )
 
 
-def _command(environment: dict[str, str], *arguments: str) -> str:
-    return subprocess.run(
-        ["bot", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=COMMAND_SECONDS,
-        check=True,
-    ).stdout
+def _said(process: subprocess.Popen[str]) -> str:
+    """What a command printed, which must have gone well."""
+    try:
+        said = process.communicate(timeout=COMMAND_SECONDS)[0].strip()
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    return said
 
 
 def _is_ready(url: str, *processes: Running) -> bool:

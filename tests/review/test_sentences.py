@@ -114,6 +114,16 @@ def test_sentence_with_nothing_but_a_type_reads_well(type_: str) -> None:
             "Alice ended the pause of the IVR; others still keep the call paused.",
         ),
         (
+            {
+                "type": "hold.released",
+                "actor": "alice",
+                "source": "agent",
+                "after": "recording",
+                "detail": {"holder": "agent:alice"},
+            },
+            "Alice ended their own pause; the recording is to go on.",
+        ),
+        (
             {"type": "hold.expired", "source": "system", "after": "recording", "detail": {"holder": "agent:alice"}},
             "The pause of alice reached its time limit and ended; the recording is to go on.",
         ),
