@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import urllib3
 
-from bench.load import GRACE_SECONDS, RAMP_SECONDS, UNANSWERED, Result, new_call
+from bench.load import GRACE_SECONDS, RAMP_SHARE, UNANSWERED, Result, new_call
 
 ANSWER_SECONDS = 30.0
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -56,11 +56,12 @@ class Floor:
 
     def closed_loop(self, clients: int, seconds: float) -> Result:
         result = Result(seconds=seconds)
-        begin = time.perf_counter() + RAMP_SECONDS
+        ramp_seconds = RAMP_SHARE * seconds
+        begin = time.perf_counter() + ramp_seconds
         end = begin + seconds
 
         def run(index: int) -> None:
-            time.sleep(RAMP_SECONDS * index / clients)
+            time.sleep(ramp_seconds * index / clients)
             while (due := time.perf_counter()) < end:
                 self._post(result, due, lambda arrived: begin <= arrived < end)
 

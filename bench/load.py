@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 CONTENT_LENGTH = re.compile(rb"content-length: *([0-9]+)", re.IGNORECASE)
 ANSWER_SECONDS = 30.0
 GRACE_SECONDS = 3.0
-RAMP_SECONDS = 1.0
+RAMP_SHARE = 0.1
 SINGLES_NOT_COUNTED = 4
 
 UNANSWERED = 0
@@ -61,7 +61,7 @@ def at_once(target: Target, size: int, rounds: int, *, warm: bool = True) -> Res
 
 
 def closed_loop(target: Target, clients: int, seconds: float) -> Result:
-    """Each client asks again as soon as it is answered. They join over one second that is not counted."""
+    """Each client asks again as soon as it is answered. They join over a tenth of the time more, not counted."""
     return asyncio.run(_closed_loop(target, clients, seconds))
 
 
@@ -182,7 +182,8 @@ async def _closed_loop(target: Target, count: int, seconds: float) -> Result:
     """After the end, answers under way are waited for a little: they are not counted, but refusals among them are."""
     result = Result(seconds=seconds)
     joining = time.perf_counter()
-    begin = joining + RAMP_SECONDS
+    ramp_seconds = RAMP_SHARE * seconds
+    begin = joining + ramp_seconds
     end = begin + seconds
 
     async def run(client: _Client, after_seconds: float) -> None:
@@ -191,8 +192,8 @@ async def _closed_loop(target: Target, count: int, seconds: float) -> Result:
             await client.ask(due, lambda arrived: begin <= arrived < end)
 
     with _clients(target, result, count) as clients:
-        tasks = [asyncio.create_task(run(one, RAMP_SECONDS * index / count)) for index, one in enumerate(clients)]
-        _, late = await asyncio.wait(tasks, timeout=RAMP_SECONDS + seconds + GRACE_SECONDS)
+        tasks = [asyncio.create_task(run(one, ramp_seconds * index / count)) for index, one in enumerate(clients)]
+        _, late = await asyncio.wait(tasks, timeout=ramp_seconds + seconds + GRACE_SECONDS)
         for task in late:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
-from typing import Any, Literal
+from typing import Any
 
 from flask import Flask, Response, jsonify
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 TWILIO = os.environ["TWILIO_API_BASE_URL"]
-PAUSED: Literal["paused"] = "paused"
 DATABASE = os.environ["NAIVE_DATABASE"]
 
 app = Flask(__name__)
@@ -29,8 +28,8 @@ class Detour(TwilioHttpClient):
 
 @app.post("/api/v1/calls/<sid>/pause")
 def pause(sid: str) -> Response:
-    client = Client(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], http_client=Detour())
-    recording = client.calls(sid).recordings("Twilio.CURRENT").update(status=PAUSED, pause_behavior="skip")
+    client: Any = Client(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"], http_client=Detour())
+    recording = client.calls(sid).recordings("Twilio.CURRENT").update(status="paused", pause_behavior="skip")
     with closing(sqlite3.connect(DATABASE)) as database, database:
         database.execute("INSERT INTO events VALUES (datetime('now'), ?, ?)", (sid, recording.status))
     return jsonify(status=recording.status)

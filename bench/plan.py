@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str] | None = None) -> Plan:
     parser.add_argument("--clients", type=int, help="clients in the closed loop (500)")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     given = parser.parse_args(arguments)
-    quick = Plan(singles=5, burst=20, rounds=2, naive_rounds=1, clients=20, seconds=1, capacity_clients=100)
+    quick = Plan(singles=3, burst=10, rounds=1, naive_rounds=1, clients=10, seconds=0.5, capacity_clients=50)
     base = quick if given.quick else Plan()
     seconds = base.seconds if given.seconds is None else given.seconds
     clients = base.clients if given.clients is None else given.clients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +19,6 @@ from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30.0
-COMMAND_SECONDS = 60.0
 END_SECONDS = 10.0
 OURS = ("TWILIO_", "DATABASE_", "AUDIT_", "PAUSE_", "PUBLIC_", "SECRET_", "WEB_", "GUNICORN_", "TRUSTED_", "REDIRECT_")
 
@@ -37,17 +37,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def run(folder: Path, env: Mapping[str, str], *arguments: str) -> str:
-    """`python -m …` to its end; what it printed. Raises `StartError`."""
-    command = (sys.executable, "-m", *arguments)
-    done = subprocess.run(
-        command, cwd=folder, env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-    )
-    if done.returncode != 0:
-        raise StartError(f"`{' '.join(arguments)}` ended with {done.returncode}: {done.stderr.strip()[-1000:]}")
-    return done.stdout.strip()
 
 
 class Processes:
@@ -82,6 +71,13 @@ class Processes:
         self._running.append((child, errors))
         return child
 
+    def cpu_seconds(self) -> float:
+        """CPU time that all of them and their workers have used; not a number where there is no `/proc`."""
+        sessions = {child.pid for child, _ in self._running}
+        if not Path("/proc/self/stat").exists():
+            return math.nan
+        return sum(ticks for session, ticks in _sessions() if session in sessions) / os.sysconf("SC_CLK_TCK")
+
     def wait_ready(self, url: str) -> None:
         """Until a GET of `url` is answered 200. Raises `StartError` if that takes too long, or one process ended."""
         deadline = time.monotonic() + READY_SECONDS
@@ -93,6 +89,14 @@ class Processes:
                 return
             time.sleep(0.05)
         raise StartError(f"{url} was not ready within {READY_SECONDS:g} s: {_tail(self._running[-1][1])}")
+
+
+def _sessions() -> Iterator[tuple[int, int]]:
+    """Session and CPU time in ticks of every process (proc(5), `stat`)."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            yield int(fields[3]), int(fields[11]) + int(fields[12])
 
 
 def _tail(errors: Path) -> str:

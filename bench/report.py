@@ -33,7 +33,7 @@ class Figure:
         return None if self.least is None else self.value >= self.least
 
     def __str__(self) -> str:
-        text = f"{self.value:,.2f} ×" if self.unit == "×" else f"{self.value:,.0f}{self.unit}"
+        text = f"{_up(self.value):,.2f} ×" if self.unit == "×" else f"{math.floor(self.value):,}{self.unit}"
         if self.reached is None:
             return text
         goal = f"≤ {self.most:g}" if self.most is not None else f"≥ {self.least:g}"
@@ -42,11 +42,16 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """The three results of one subject; `with_goals` for the bot alone."""
+    """The three results of one subject."""
 
     singles: Result
     burst: Result
     loop: Result
+
+
+def _up(value: float) -> float:
+    """Rounded to the worse side, so that no figure looks as if it had reached its goal when it has not."""
+    return value if math.isnan(value) else math.ceil(value * 100) / 100
 
 
 def quantile(times: Sequence[float], share: float) -> float:

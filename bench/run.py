@@ -28,6 +28,10 @@ SHARE_OF_CAPACITY_MAX = 0.5
 """Above this share of what the stand-in can do, it may be what is measured."""
 
 
+BUSY = 0.7
+"""A load average before the run above which other programs take part of what is measured."""
+
+
 def main() -> int:
     plan = parse()
     signal.signal(signal.SIGTERM, _end)
@@ -76,10 +80,11 @@ class Run:
         with self._cpu() as used:
             found = load.closed_loop(self._standin.target, clients, seconds)
         self._capacity_per_second = found.per_second
+        pauses = found.per_second / REQUESTS_OF_A_PAUSE
         _say(f"\nThe stand-in alone, {clients:,} clients in a closed loop")
         _say(
-            f"  {found.per_second:,.0f} requests a second, enough for {found.per_second / REQUESTS_OF_A_PAUSE:,.0f} "
-            f"pauses; median {report.of_delay(found.times, 0.5):.2f} ×, p99 {report.of_delay(found.times, 0.99):.2f} ×"
+            f"  at least {found.per_second:,.0f} requests a second, enough for {pauses:,.0f} pauses; "
+            f"median {report.of_delay(found.times, 0.5):.2f} ×, p99 {report.of_delay(found.times, 0.99):.2f} ×"
         )
         _say(used())
 
@@ -117,12 +122,14 @@ class Run:
             singles = load.one_at_a_time(bot.target, plan.singles)
             burst = load.at_once(bot.target, plan.burst, plan.rounds)
             with self._cpu() as used:
+                before = bot.cpu_seconds()
                 loop = load.closed_loop(bot.target, plan.clients, plan.seconds)
+                cpu = (bot.cpu_seconds() - before) / max(1, len(loop.calls))
         loads = report.Loads(singles, burst, loop)
         self._print(loads, plan.rounds, naive_per_second=self._naive_per_second)
         share = REQUESTS_OF_A_PAUSE * loop.per_second / self._capacity_per_second
         bottleneck = ": IT MAY BE THE BOTTLENECK" if share > SHARE_OF_CAPACITY_MAX else ""
-        _say(f"{used()}; the stand-in did {share:.0%} of what it can do{bottleneck}")
+        _say(f"{used()}, bot {cpu * 1000:.1f} ms a pause; the stand-in did {share:.0%} of what it can do{bottleneck}")
         answered = (*singles.calls, *burst.calls, *loop.calls)
         _say(report.ledger_line(ledger.read(url, bot.vkey, answered)))
 
@@ -148,8 +155,10 @@ class Run:
 
 def _machine() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    busy = f"load average before {os.getloadavg()[0]:.2f}"
-    return f"This machine: {cores} cores, Python {platform.python_version()}, {platform.system()}, {busy}."
+    load_average = os.getloadavg()[0]
+    busy = ": BUSY WITH SOMETHING ELSE, so what follows is too slow" if load_average > BUSY else ""
+    machine = f"{cores} cores, Python {platform.python_version()}, {platform.system()}"
+    return f"This machine: {machine}, load average before the run {load_average:.2f}{busy}."
 
 
 def _database(url: str) -> str:

@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from click.testing import CliRunner
+
 from bench.load import Target
 from bench.plan import DELAY_SECONDS
-from bench.processes import ROOT, Processes, StartError, environment, free_port, run
+from bench.processes import ROOT, Processes, StartError, environment, free_port
+from bot import cli
 
 ACCOUNT = "AC" + "0123456789abcdef" * 2
 WEB_CONCURRENCY = "2"
@@ -49,11 +52,11 @@ class StandIn:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """The bot as it was measured, and where its log is. The public key is in the file `vkey`."""
+    """The bot while it runs. The log's public key is in the file `vkey`; `cpu_seconds` is what its processes used."""
 
     target: Target
-    database_url: str
     vkey: Path
+    cpu_seconds: Callable[[], float]
 
 
 def start_standin(processes: Processes) -> StandIn:
@@ -102,14 +105,22 @@ def bot(folder: Path, standin: StandIn, database_url: str) -> Iterator[Bot]:
         PORT=str(port),
         WEB_CONCURRENCY=WEB_CONCURRENCY,
     )
-    run(folder, env, "bot", "init-db")
-    api_key = run(folder, env, "bot", "create-api-key", "bench")
+    _command(env, "init-db")
+    api_key = _command(env, "create-api-key", "bench")
     with Processes(folder) as processes:
         for name, arguments in procfile().items():
             processes.start(name, env, *arguments)
         processes.wait_ready(f"http://127.0.0.1:{port}/readyz")
         target = Target(port, _pause(port, f"Authorization: Bearer {api_key}\r\n"))
-        yield Bot(target, database_url, Path(f"{key_file}.vkey"))
+        yield Bot(target, Path(f"{key_file}.vkey"), processes.cpu_seconds)
+
+
+def _command(env: dict[str, str], *arguments: str) -> str:
+    """What a command of the bot prints. In this process: importing it anew for each would take longer."""
+    done = CliRunner().invoke(cli.main, arguments, env=dict(env))
+    if done.exit_code != 0:
+        raise StartError(f"`bot {' '.join(arguments)}` ended with {done.exit_code}: {done.output.strip()[-1000:]}")
+    return done.stdout.strip()
 
 
 def procfile() -> dict[str, list[str]]:

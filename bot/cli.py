@@ -232,11 +232,11 @@ def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
     if folder is not None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.")
-        report = verify_export(folder, read_vkey(vkey_file) if vkey_file else None)
+        report = verify_export(folder, _vkey(vkey_file) if vkey_file else None)
     else:
         settings = Settings.read()
         services = wire(settings, "cli")
-        report = verify_database(services.database, read_vkey(vkey_file or settings.vkey_file))
+        report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
         services.journal.append(
             Draft(
                 type="log.verified",
@@ -249,6 +249,14 @@ def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
     for problem in report.problems:
         click.echo(f"  {problem}")
     sys.exit(0 if report.ok else 1)
+
+
+def _vkey(path: Path) -> str:
+    """A key that was named must be there: without it a forger's own would pass."""
+    vkey = read_vkey(path)
+    if vkey is None:
+        raise UsageError(f"There is no file {path}.")
+    return vkey
 
 
 @audit.command("checkpoint")
@@ -278,6 +286,9 @@ def audit_export(folder: Path) -> None:
         write_export(folder, bodies, note, signer.vkey, progress=lambda count: _advance(bar, count))
     services.journal.append(Draft(type="log.exported", actor="operator", detail={"size": size}))
     click.echo(f"Exported {size} entries to {folder}. Verify it with: bot audit verify {folder}")
+    if not verify_export(folder, signer.vkey).ok:
+        click.echo("bot: warning: this log does not verify; the export shows it.", err=True)
+        sys.exit(1)
 
 
 def _advance(bar: tqdm[NoReturn], count: int) -> None:

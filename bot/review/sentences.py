@@ -314,4 +314,6 @@ class _Pieces:
         return f" of {size} entries" if size else ""
 
     def verdict(self) -> str:
-        return "it verifies" if self._field("outcome") == "success" else "it does NOT verify"
+        if self._field("outcome") != "success":
+            return "it does NOT verify"
+        return "it is consistent" if self._more("checkpoints") == "0" else "it verifies"

@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, LargeBinary, Select, cast, select
 
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
 from bot.storage.schema import entries, head
 
 FETCH_ROWS = 2_000
+
+_BODY = cast(entries.c.body, LargeBinary).label("body")
+_LEAF = cast(entries.c.leaf, LargeBinary).label("leaf")
+"""Cast, because whoever tampers with SQLite by hand may leave text: it must be found, not stumbled over."""
 
 
 class Entry(NamedTuple):
@@ -38,9 +42,7 @@ class Filter:
 
 def newest(connection: Connection, wanted: Filter, before: int | None, limit: int) -> list[Entry]:
     """A page of entries, newest first, all of them before position `before`."""
-    query = (
-        _filtered(select(entries.c.position, entries.c.body), wanted).order_by(entries.c.position.desc()).limit(limit)
-    )
+    query = _filtered(select(entries.c.position, _BODY), wanted).order_by(entries.c.position.desc()).limit(limit)
     if before is not None:
         query = query.where(entries.c.position < before)
     return _read(connection, query)
@@ -48,14 +50,22 @@ def newest(connection: Connection, wanted: Filter, before: int | None, limit: in
 
 def oldest(connection: Connection, wanted: Filter, after: int | None, limit: int) -> list[Entry]:
     """A page of entries in the order of the log, all of them after position `after`."""
-    query = _filtered(select(entries.c.position, entries.c.body), wanted).order_by(entries.c.position).limit(limit)
+    query = _filtered(select(entries.c.position, _BODY), wanted).order_by(entries.c.position).limit(limit)
     if after is not None:
         query = query.where(entries.c.position > after)
     return _read(connection, query)
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Entry]:
-    return [Entry(row.position, decode(bytes(row.body))) for row in connection.execute(query)]
+    return [Entry(row.position, _fields(bytes(row.body))) for row in connection.execute(query)]
+
+
+def _fields(body: bytes) -> dict[str, Any]:
+    """An entry that somebody damaged must not hide the others."""
+    try:
+        return decode(body)
+    except (ValueError, RecursionError):
+        return {"type": "entry.unreadable"}
 
 
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
@@ -85,7 +95,7 @@ def rows(connection: Connection, start: int, stop: int) -> Iterator[tuple[int, b
     """(position, body, stored leaf hash), in order, in constant memory."""
     while start < stop:
         query = (
-            select(entries.c.position, entries.c.body, entries.c.leaf)
+            select(entries.c.position, _BODY, _LEAF)
             .where(entries.c.position >= start, entries.c.position < stop)
             .order_by(entries.c.position)
             .limit(FETCH_ROWS)

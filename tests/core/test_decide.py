@@ -481,6 +481,19 @@ def test_nothing_recording_is_never_safe_and_is_asked_again_shortly() -> None:
     assert story.safe is True
 
 
+def test_last_recording_that_ended_elsewhere_makes_the_call_be_tried_again() -> None:
+    """Nothing live is known any more: something new may record unannounced, so the hold goes on looking."""
+    story = Story(call(conferences=(CONFERENCE,)))
+    story.tell(started(RE2, of=Of.CONFERENCE, owner=CONFERENCE))
+    story.tell(pause())
+    elsewhere = (listing(), listing(RE2, of=Of.CONFERENCE, owner=CONFERENCE))
+    story.converge()
+    story.answer(refused(21220), *elsewhere)
+    assert story.answer(confirmed(RE2), *elsewhere) == "nothing"
+    story.tell(completed(RE2, of=Of.CONFERENCE, owner=CONFERENCE), after=1.0)
+    assert story.converge() == "pause CURRENT +list"
+
+
 def test_call_that_twilio_says_is_completed_is_over() -> None:
     story = nothing_there()
     assert story.answer(seen=CallSeen(ok=True, status="completed")) == "nothing"
@@ -625,6 +638,27 @@ def test_pause_after_a_late_resume_is_not_safe_until_it_was_confirmed_past_the_w
     assert story.converge(after=at(16).timestamp() - at(story.seconds).timestamp()) == "pause CURRENT +list"
     assert story.safe is False
     assert story.answer(confirmed(), listing(RE1)) == "nothing"
+    assert story.safe is True
+
+
+def test_recording_that_the_late_resume_did_not_name_is_confirmed_past_the_window_too() -> None:
+    """Proof needs every recording confirmed after the window, also when the window closed while Twilio was away."""
+    story = Story(call())
+    for sid in (RE1, RE2):
+        story.tell(started(sid))
+    story.tell(pause())
+    story.converge()
+    story.answer(confirmed(RE1), listing(RE1, RE2))
+    assert story.answer(confirmed(RE2), listing(RE1, RE2)) == "nothing"
+    story.tell(resume())
+    assert story.converge() == "resume RE1"
+    story.answer(UNANSWERED)
+    story.tell(pause())
+    assert story.converge() == "pause RE1 +list"
+    story.answer(UNSENT, listing(RE1, RE2))
+    assert story.converge(after=30.0) == "pause RE1 +list"
+    assert story.answer(confirmed(RE1), listing(RE1, RE2)) == "pause RE2 +list"
+    assert story.answer(confirmed(RE2), listing(RE1, RE2)) == "nothing"
     assert story.safe is True
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, StorageState, expect
 
-from tests.conftest import ALICE, Person
+from tests.conftest import Person
 from tests.e2e.stack import Stack
 
 SAFE = "Paused: safe to take the card"
@@ -31,7 +31,7 @@ new MutationObserver(() => {
 
 @dataclass
 class Window:
-    """One signed-in browser window (or, as `anew`, another one of the same person), with what went wrong in it."""
+    """A browser with one person's session, any number of tabs, and what the console complained about in them."""
 
     context: BrowserContext
     problems: list[str] = field(default_factory=list)
@@ -73,9 +73,41 @@ class CallPage:
     def says(self, beginning: str, within_ms: float = REPLY_MS) -> None:
         """Waits until the one status begins so."""
         expect(self.status).to_have_count(1)
-        expect(self.status).to_have_text(starting(beginning), timeout=within_ms)
+        expect(self.status).to_have_text(re.compile(f"^{re.escape(beginning)}"), timeout=within_ms)
 
     def has_said(self) -> list[str]:
         """Every status text since the page was loaded, however short it stood there."""
         said: list[str] = self.page.evaluate("() => window.said")
         return said
+
+
+class Desk:
+    """Opens windows for the people of one stack. Everybody signs in by the form once; the session is then reused, as
+    the number of sign-ins from one address is limited.
+    """
+
+    def __init__(self, new_context: Callable[..., BrowserContext], stack: Stack, kept: dict[str, StorageState]) -> None:
+        self._new_context = new_context
+        self._stack = stack
+        self._kept = kept
+        self.windows: list[Window] = []
+
+    def window(self, person: Person | None, **options: Any) -> Window:
+        """A window of this person's, or of nobody's; `options` are Playwright's for a context."""
+        key = f"{self._stack.url} {person.name}" if person else ""
+        if person and key in self._kept:
+            options["storage_state"] = self._kept[key]
+        window = Window(self._new_context(base_url=self._stack.url, **options))
+        if person and key not in self._kept:
+            sign_in(window.open("/login"), person)
+            self._kept[key] = window.context.storage_state()
+            window.context.pages[0].close()
+        self.windows.append(window)
+        return window
+
+
+def sign_in(page: Page, person: Person) -> None:
+    page.get_by_label("Name").fill(person.name)
+    page.get_by_label("Password").fill(person.password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()

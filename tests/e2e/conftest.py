@@ -1,38 +1,40 @@
-"""One stack on each database for all of these tests, quiet again before each of them."""
+"""One stack on each database for all of these tests, quiet again after each of them; and the browser's desk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
+from playwright.sync_api import BrowserContext, StorageState
 
 from bot.simulator.client import SimulatorClient, SimulatorRefused
-from tests.conftest import DATABASES
+from tests.e2e.agent_page import Desk
 from tests.e2e.stack import Stack, running_stack
 from tests.support.postgres import Server
 
 
-@pytest.fixture(scope="session", params=DATABASES)
-def any_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp(f"stack-{request.param}")
-    if request.param == "sqlite":
-        with running_stack(folder, f"sqlite:///{folder / 'bot.sqlite3'}") as stack:
-            yield stack
-        return
-    server: Server = request.getfixturevalue("postgres")
-    url = server.new_database()
-    with running_stack(folder, url) as stack:
+@pytest.fixture(scope="session")
+def sqlite_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("sqlite-stack")
+    with running_stack(folder, f"sqlite:///{folder / 'bot.sqlite3'}") as stack:
         yield stack
-    server.drop(url)
+
+
+@pytest.fixture(scope="session")
+def postgresql_stack(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    url = postgres.new_database()
+    with running_stack(tmp_path_factory.mktemp("postgresql-stack"), url) as stack:
+        yield stack
+    postgres.drop(url)
 
 
 @pytest.fixture
-def stack(any_stack: Stack) -> Iterator[Stack]:
-    """The stack without faults; every call that a test placed is hung up after it."""
-    any_stack.twilio.clear_faults()
-    yield any_stack
-    quiet(any_stack.twilio)
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """The stack on SQLite, or on the database that the test asks for; every call that a test placed ends with it."""
+    found: Stack = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_stack")
+    yield found
+    _quiet(found.twilio)
 
 
 @pytest.fixture
@@ -40,11 +42,29 @@ def twilio(stack: Stack) -> SimulatorClient:
     return stack.twilio
 
 
-def quiet(twilio: SimulatorClient) -> None:
-    """No faults, no calls: nothing is left over that would keep the bot busy."""
+def _quiet(twilio: SimulatorClient) -> None:
+    """No faults and no calls: nothing is left over that would keep the bot busy."""
     twilio.clear_faults()
+    twilio.thaw()
     twilio.set(repeat="ok", callbacks="send")
     for call in twilio.state()["calls"]:
         with suppress(SimulatorRefused):
             twilio.hang_up(call["sid"])
     twilio.settle()
+
+
+@pytest.fixture(scope="session")
+def kept_sessions() -> dict[str, StorageState]:
+    return {}
+
+
+@pytest.fixture
+def desk(new_context: Callable[..., BrowserContext], stack: Stack, kept_sessions: dict[str, StorageState]) -> Desk:
+    return Desk(new_context, stack, kept_sessions)
+
+
+@pytest.fixture
+def tidy_desk(desk: Desk) -> Iterator[Desk]:
+    """A desk at whose windows nothing went wrong: no script failed, nothing was refused by the content policy."""
+    yield desk
+    assert [problem for window in desk.windows for problem in window.problems] == []

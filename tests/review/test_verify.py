@@ -182,6 +182,7 @@ def test_verify_now_without_the_public_key_says_what_was_not_checked(
 ) -> None:
     _fill(review_bench)
     page = review_carol.post("/review/verify", "/review").text
+    assert "<h1>The log is consistent, but no signature was checked</h1>" in page
     assert "No signed checkpoint was checked: the log's public key is missing on this server." in page
     last = review_bench.entries()[-1].fields
     assert (last["outcome"], last["reason"]) == (

@@ -16,7 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from openapi_core import OpenAPI
 from openapi_core.contrib.werkzeug import WerkzeugOpenAPIRequest, WerkzeugOpenAPIResponse
-from werkzeug.test import TestResponse
+from werkzeug.test import EnvironBuilder, TestResponse
 
 from bot.simulator.client import SimulatorClient
 from bot.storage import entries
@@ -126,7 +126,9 @@ class Api:
         return json_of(reply)
 
     def _checked(self, reply: TestResponse) -> TestResponse:
-        self.bench.document.validate_response(WerkzeugOpenAPIRequest(reply.request), WerkzeugOpenAPIResponse(reply))
+        """The reply's status, type and body are what the document says of that path and method."""
+        asked = EnvironBuilder(reply.request.path, self.bench.public, method=reply.request.method).get_request()
+        self.bench.document.validate_response(WerkzeugOpenAPIRequest(asked), WerkzeugOpenAPIResponse(reply))
         return reply
 
 

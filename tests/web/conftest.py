@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from openapi_core import OpenAPI
+from openapi_core import Config, OpenAPI
 
 import bot.web
 from bot.app import create_app
@@ -37,8 +37,8 @@ DATABASE_FILE = "bot.sqlite3"
 
 @pytest.fixture(scope="session")
 def web_document() -> OpenAPI:
-    document: OpenAPI = OpenAPI.from_dict(json.loads(DOCUMENT.read_text(encoding="utf-8")))
-    return document
+    config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
+    return OpenAPI.from_dict(json.loads(DOCUMENT.read_text(encoding="utf-8")), config=config)
 
 
 @pytest.fixture(scope="session")
