@@ -26,6 +26,10 @@ THREADS_KEPT_FREE = 0.2
 """The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
 
 
+COMMANDING_MAX = 64
+"""How many requests of one process command Twilio at the same time."""
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The Flask application. Raises `SettingsInvalid` naming every bad variable."""
     logs.set_up()
@@ -48,7 +52,7 @@ def wire(settings: Settings, kind: str = "web") -> Services:
     control = CallControl(
         database,
         journal,
-        TwilioGateway(settings, connections=2 * threads),
+        TwilioGateway(settings, connections=4 * COMMANDING_MAX),
         Policy(
             node=journal.node,
             claim=timedelta(seconds=settings.claim_seconds),
@@ -57,8 +61,8 @@ def wire(settings: Settings, kind: str = "web") -> Services:
             expiry=settings.pause_expiry,
         ),
         settings.twilio_account_sid,
-        waiting_max=max(1, int(threads * (1 - THREADS_KEPT_FREE))),
-        lists_max=threads,
+        admitted_max=max(1, int(threads * (1 - THREADS_KEPT_FREE))),
+        commanding_max=min(COMMANDING_MAX, threads),
     )
     signature = SignatureCheck(settings.twilio_auth_token.get_secret_value(), settings.public_base_url)
     return Services(settings, database, journal, control, signature)

@@ -53,7 +53,11 @@ from bot.telephony.webhooks import Report
 PATIENCE_SECONDS = {"agent": 8.0, "api": 8.0, "ivr": 10.0, "payment": 10.0, "system": 8.0}
 TOO_EARLY_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.025
+LOOK_AGAIN_SECONDS_MAX = 0.25
+PLACE_SECONDS = 6.0
 CLAIM_RESERVE_SECONDS = 1.0
+
+TOO_MANY = "Too many requests wait for Twilio. Nothing was changed; do not take the card. Try again."
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +91,11 @@ _Result = Callable[[_Step, float], Outcome | None]
 
 
 class CallControl:
-    """Safe for any number of threads. `waiting_max` threads may wait for Twilio at once; the others are turned away."""
+    """Safe for any number of threads.
+
+    At most `commanding_max` requests command Twilio at once: more would only slow each other down. Up to `admitted_max`
+    wait for their turn; the others are turned away at once.
+    """
 
     def __init__(
         self,
@@ -97,16 +105,17 @@ class CallControl:
         policy: Policy,
         account: str,
         *,
-        waiting_max: int,
-        lists_max: int,
+        admitted_max: int,
+        commanding_max: int,
     ) -> None:
         self._database = database
         self._journal = journal
         self._gateway = gateway
         self._policy = policy
         self._account = account
-        self._places = threading.BoundedSemaphore(waiting_max)
-        self._lists = ThreadPoolExecutor(lists_max, thread_name_prefix="lists")
+        self._admitted = threading.BoundedSemaphore(admitted_max)
+        self._places = threading.BoundedSemaphore(commanding_max)
+        self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
         self._background = ThreadPoolExecutor(16, thread_name_prefix="converge")
 
     # What people and programs ask
@@ -253,7 +262,7 @@ class CallControl:
                 self._merge(step.call, parent)
                 return self._write(parent, converge=self._may_claim(deadline))
             case Wait() | None:
-                time.sleep(max(0.0, min(LOOK_AGAIN_SECONDS, deadline - time.monotonic())))
+                time.sleep(max(0.0, min(_pause_before_looking(step), deadline - time.monotonic())))
                 return self._look_again(step, may_claim=self._may_claim(deadline))
 
     def _may_claim(self, deadline: float) -> bool:
@@ -332,15 +341,26 @@ class CallControl:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """Threads that wait for Twilio are capped, so that webhooks and health checks always find one."""
-        if not self._places.acquire(timeout=TOO_EARLY_SECONDS):
-            raise DatabaseUnavailable(
-                "Too many requests are waiting for Twilio. Nothing was changed; do not take the card."
-            )
+        """A turn at commanding Twilio. Capped, so that webhooks and health checks always find a thread."""
+        if not self._admitted.acquire(blocking=False):
+            raise DatabaseUnavailable(TOO_MANY)
         try:
-            yield
+            if not self._places.acquire(timeout=PLACE_SECONDS):
+                raise DatabaseUnavailable(TOO_MANY)
+            try:
+                yield
+            finally:
+                self._places.release()
         finally:
-            self._places.release()
+            self._admitted.release()
+
+
+def _pause_before_looking(step: _Step) -> float:
+    """Seconds: short while somebody else commands; until the next try otherwise, but soon enough to see a new wish."""
+    if step.effect is not None or step.call.next_at is None:
+        return LOOK_AGAIN_SECONDS
+    until_next = (step.call.next_at - step.now).total_seconds()
+    return min(max(until_next, LOOK_AGAIN_SECONDS), LOOK_AGAIN_SECONDS_MAX)
 
 
 # What came of it

@@ -5,7 +5,7 @@ import os
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a platform's router must reach it
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 worker_class = "gthread"
-threads = int(os.environ.get("WEB_THREADS", "250"))
+threads = int(os.environ.get("WEB_THREADS", "400"))
 backlog = 2048
 timeout = 60
 graceful_timeout = 20

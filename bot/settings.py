@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     redirect_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
-    web_threads: int = Field(default=250, ge=8, le=2000)
+    web_threads: int = Field(default=400, ge=8, le=2000)
 
     @field_validator("public_base_url", "twilio_api_base_url")
     @classmethod

@@ -67,9 +67,7 @@ class _Moment(NamedTuple):
 
 
 def _read_moment(database: Database) -> _Moment:
-    with database.read() as connection:
-        if not database.is_sqlite:  # in SQLite a read transaction is a snapshot anyway
-            connection.execution_options(isolation_level="REPEATABLE READ")
+    with database.snapshot() as connection:
         return _moment(connection)
 
 

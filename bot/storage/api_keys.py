@@ -5,10 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import NamedTuple
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bot.audit.journal import Transaction
 from bot.storage.schema import api_keys
+
+_FIND = select(api_keys.c.name, api_keys.c.scopes).where(
+    api_keys.c.digest == bindparam("digest"), api_keys.c.revoked_at.is_(None)
+)
 
 SCOPES = ("pause", "read", "review")
 
@@ -42,6 +46,5 @@ def revoke(transaction: Transaction, name: str) -> bool:
 
 
 def find(connection: Connection, key: str) -> ApiKey | None:
-    live = (api_keys.c.digest == digest(key)) & api_keys.c.revoked_at.is_(None)
-    row = connection.execute(select(api_keys.c.name, api_keys.c.scopes).where(live)).one_or_none()
+    row = connection.execute(_FIND, {"digest": digest(key)}).one_or_none()
     return None if row is None else ApiKey(row.name, frozenset(row.scopes.split(",")))

@@ -26,6 +26,7 @@ _LOCKED_WITH_CLOCK = select(_LOCK.c.body, func.clock_timestamp().label("now"))
 """The clock stands outside the locking query, or it would show the time before the wait for the lock."""
 
 _READ = select(calls.c.body).where(calls.c.sid == bindparam("sid"))
+_OWNERS = select(names.c.call).where(names.c.name == bindparam("name")).order_by(names.c.call)
 _COPIES: dict[str, BindParameter[Any]] = {
     name: bindparam(name)
     for name in ("account", "agent", "is_over", "desired", "observed", "due_at", "updated_at", "body")
@@ -138,8 +139,7 @@ def of_conference(connection: Connection, conference: str) -> tuple[str, ...]:
 
 
 def _owners(connection: Connection, name: str) -> tuple[str, ...]:
-    found = connection.execute(select(names.c.call).where(names.c.name == name).order_by(names.c.call))
-    return tuple(found.scalars())
+    return tuple(connection.execute(_OWNERS, {"name": name}).scalars())
 
 
 def due_now(connection: Connection, now: datetime, limit: int) -> Sequence[str]:

@@ -12,6 +12,7 @@ import importlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bot.errors import DatabaseUnavailable
@@ -28,6 +29,7 @@ from bot.errors import DatabaseUnavailable
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 5
 CONNECT_SECONDS = 3
+IDLE_SECONDS = 1.0
 LOCK_WAIT_MILLISECONDS = 5_000
 STATEMENT_MILLISECONDS = 30_000
 WAL_SAFE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -40,13 +42,22 @@ class Database:
         self.is_sqlite = url.startswith("sqlite")
         self.path = _sqlite_path(url) if self.is_sqlite else None
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
+        self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lock_file: int | None = None
         self._lock = threading.Lock()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A connection for reading, given back at the end. Raises `DatabaseUnavailable`."""
+        """A connection for single readings, each for itself, given back at the end. Raises `DatabaseUnavailable`."""
+        with translated(), self._reading.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection on which all readings see one moment."""
         with translated(), self.engine.connect() as connection:
+            if not self.is_sqlite:  # in SQLite a read transaction is a snapshot anyway
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
@@ -145,7 +156,10 @@ def _sqlite_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        writes = options.get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
@@ -156,15 +170,35 @@ def _postgresql_engine(url: str) -> Engine:
         f"-c statement_timeout={STATEMENT_MILLISECONDS} -c lock_timeout={LOCK_WAIT_MILLISECONDS} "
         "-c synchronous_commit=on -c timezone=UTC -c idle_in_transaction_session_timeout=30000"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "pci-pause-bot"},
         hide_parameters=True,
     )
+
+    @event.listens_for(engine, "checkout")
+    def _still_there(connection: Any, record: Any, _proxy: Any) -> None:
+        """A connection that lay idle may be dead; one just used is not worth the round trip."""
+        if time.monotonic() - record.info.get("used", 0.0) > IDLE_SECONDS and not _answers(connection):
+            raise DisconnectionError
+
+    @event.listens_for(engine, "checkin")
+    def _note_use(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    return engine
+
+
+def _answers(connection: Any) -> bool:
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except Exception:  # noqa: BLE001 - whatever the driver says, the connection is of no use
+        return False
+    return True
 
 
 def _is_missing_table(error: DBAPIError) -> bool:

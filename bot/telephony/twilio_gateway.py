@@ -6,7 +6,9 @@ error is refused: it was not applied. 5xx, an unreadable body or another status 
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from typing import Any, Literal
 
 from twilio.base.exceptions import TwilioException, TwilioRestException
@@ -19,7 +21,8 @@ from bot.telephony.http_client import PooledHttpClient, Unanswered, Unsent
 
 STATUS_OF = {Wish.PAUSED: "paused", Wish.RECORDING: "in-progress", Wish.STOPPED: "stopped"}
 LIST_PAGE_SIZE = 200
-LIST_MAX = 2_000
+LIST_PAGES_MAX = 20
+API = "https://api.twilio.com"
 RECORDING_SID = re.compile(r"RE[0-9a-fA-F]{32}")
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 UNREADABLE = (Unanswered, TwilioException, ValueError, TypeError, KeyError, AttributeError)
@@ -63,17 +66,32 @@ class TwilioGateway:
         return _confirmed(reply, target, status)
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:
+        """Through the SDK's client, but read plainly: its list objects cost as much CPU as the command beside it."""
+        collection = "Conferences" if of is Of.CONFERENCE else "Calls"
+        path = f"/2010-04-01/Accounts/{account}/{collection}/{owner}/Recordings.json?PageSize={LIST_PAGE_SIZE}"
+        deadline = time.monotonic() + self.timeout_seconds
+        items: list[tuple[str, str]] = []
         try:
-            found = self._resource(account, of, owner).recordings.list(limit=LIST_MAX, page_size=LIST_PAGE_SIZE)
-            items = tuple((str(one.sid), str(one.status)) for one in found)
-        except (Unsent, *UNREADABLE) as error:
-            status = _status_of(error)
-            why = _why(error) if status is None else f"Twilio answered {status} to the list"
-            return Listing(of=of, owner=owner, ok=False, missing=status == 404, why=why)
-        is_whole = len(items) < LIST_MAX and all(RECORDING_SID.fullmatch(sid) for sid, _ in items)
-        return Listing(
-            of=of, owner=owner, ok=is_whole, items=items if is_whole else (), why=None if is_whole else "unreadable"
-        )
+            for _ in range(LIST_PAGES_MAX):
+                page = self._page(path, deadline)
+                items += [(_recording_sid(one["sid"]), str(one["status"])) for one in page["recordings"]]
+                path = page["next_page_uri"]
+                if not path:
+                    return Listing(of=of, owner=owner, ok=True, items=tuple(items))
+        except (Unsent, _NotListed, *UNREADABLE) as error:
+            return Listing(of=of, owner=owner, ok=False, missing=error.args[:1] == (404,), why=_why(error))
+        return Listing(of=of, owner=owner, ok=False, why="the list has too many pages")
+
+    def _page(self, path: str, deadline: float) -> Any:
+        if not path.startswith("/2010-04-01/"):
+            raise ValueError("the next page is not at Twilio")
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Unanswered("no reply in time")
+        reply = self._client.request("GET", f"{API}{path}", timeout=left)
+        if reply.status_code != 200:
+            raise _NotListed(reply.status_code)
+        return json.loads(reply.text)
 
     def fetch_call(self, account: str, sid: str) -> CallSeen:
         try:
@@ -101,13 +119,18 @@ def _confirmed(reply: Any, target: Target, status: str) -> Reply:
     return Reply(kind=Kind.UNANSWERED, http_status=200, why="Twilio's reply does not say that it is so")
 
 
+class _NotListed(Exception):
+    """The list was answered with this HTTP status."""
+
+
+def _recording_sid(value: object) -> str:
+    sid = str(value)
+    if not RECORDING_SID.fullmatch(sid):
+        raise ValueError("not the SID of a recording")
+    return sid
+
+
 def _why(error: Exception) -> str:
+    if isinstance(error, _NotListed):
+        return f"Twilio answered {error.args[0]} to the list"
     return str(error) if isinstance(error, Unsent | Unanswered) else "Twilio's reply could not be read"
-
-
-def _status_of(error: Exception) -> int | None:
-    """The HTTP status behind an SDK error; for a list it hides in the reply that comes along."""
-    if isinstance(error, TwilioRestException):
-        return int(error.status)
-    status = getattr(error.args[1], "status_code", None) if len(error.args) > 1 else None
-    return status if isinstance(status, int) else None
