@@ -2,16 +2,21 @@
 
 The map, from the inside out; imports point this way only::
 
-    errors, settings, scrub   what everything may use call                      PURE  the nouns: Call, Hold, Recording,
-    and what follows from them (desired, observed, safe) messages                  PURE  what can happen to a call, what
-    is to be done about it, what is logged of it recording                 PURE  decide(call, message, now) ->
-    Decision(call, facts, effect) audit/                    the log: entry bytes, Merkle tree, journal (the one write
-    transaction), checkpoints, verify storage/                  engine, tables, one module per noun telephony/
-    Twilio: gateway, signature, webhook -> message control                   CallControl: pause, resume, stop, receive,
-    converge; the only place that commands Twilio review/                   what compliance asks of the log worker
-    sweeps: holds that run out, open outcomes, dead claims; signer web/                      blueprints, and error ->
-    HTTP in one place cli, demo, app            commands, the demo, and the composition root simulator/                a
-    stand-in for Twilio over real HTTP; imports nothing of the rest
+    errors, settings, scrub, logs   what everything may use
+    call         PURE  the nouns: Call, Hold, Recording, and what follows from them (desired, observed, safe)
+    messages     PURE  what can happen to a call, what is to be done about it, what is logged of it
+    outcomes     PURE  what came of a command, a list, a look at the call
+    reports      PURE  what Twilio reports on its own
+    recording    PURE  decide(call, message, now) -> Decision(call, facts, effect)
+    audit/       the log: entry bytes, Merkle tree, journal (the one write transaction), checkpoints, verify
+    storage/     engine, tables, one module per noun
+    telephony/   Twilio: gateway, signature, webhook -> message
+    control      CallControl: pause, resume, stop, receive, converge; the only place that commands Twilio
+    review/      what compliance asks of the log
+    worker       what falls due: holds that run out, open outcomes, dead claims; the signer
+    web/         blueprints, and error -> HTTP in one place
+    app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings
+    simulator/   a stand-in for Twilio over real HTTP; imports nothing of the rest
 
 ``create_app`` is imported on first use, so that the pure modules stay light.
 """

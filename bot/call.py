@@ -232,7 +232,7 @@ def observed(call: Call) -> str:
         return "absent"
     if call.over:
         return "ended"
-    if State.STOPPED in final:
+    if State.STOPPED in final or (call.stop_wanted and final):
         return "stopped"
     return "unknown"
 

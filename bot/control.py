@@ -142,17 +142,17 @@ class CallControl:
             conference=conference,
         )
         with self._place():
-            return self._until(sid, message, PATIENCE_SECONDS[by.source], _PauseResult(holder))
+            return self._until(sid, message, PATIENCE_SECONDS[by.source], lambda _: _PauseResult(holder))
 
     def resume(self, sid: str, by: By, holder: str) -> Outcome:
         """Release the holder's own hold; what no other hold keeps paused records again."""
         with self._place():
-            return self._until(sid, Resume(by=by, holder=holder), PATIENCE_SECONDS[by.source], _ResumeResult())
+            return self._until(sid, Resume(by=by, holder=holder), PATIENCE_SECONDS[by.source], _ResumeResult)
 
     def stop(self, sid: str, by: By) -> Outcome:
         """End the call's recordings for good."""
         with self._place():
-            return self._until(sid, Stop(by=by), PATIENCE_SECONDS[by.source], _stop_result)
+            return self._until(sid, Stop(by=by), PATIENCE_SECONDS[by.source], lambda _: _stop_result)
 
     def take(self, sid: str, by: By, agent: str) -> Outcome:
         """An agent claims a call whose legs name no agent."""
@@ -187,7 +187,9 @@ class CallControl:
             if message.parent is not None and call.sid == message.parent:
                 call, facts = self._absorb(transaction, call, message.sid, loaded.now)
         decision = decide(call, message, loaded.now, self._policy)
-        calls.save(transaction, loaded, decision.call, (*facts, *decision.facts))
+        facts = (*facts, *decision.facts)
+        if not (loaded.is_new and not facts):
+            calls.save(transaction, loaded, decision.call, facts)
         return decision.call.sid
 
     def _absorb(self, transaction: Transaction, parent: Call, leg: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
@@ -195,7 +197,7 @@ class CallControl:
         known = calls.load(transaction, leg, parent.account)
         if known.is_new or known.call.sid != leg or known.call.over:
             return parent, ()
-        united, emptied, facts = unite(parent, known.call, now)
+        united, emptied, facts = unite(parent, known.call, now, self._policy)
         calls.save(transaction, known, emptied, ())
         return united, facts
 
@@ -203,7 +205,7 @@ class CallControl:
 
     def converge(self, sid: str, patience_seconds: float = PATIENCE_SECONDS["system"]) -> Outcome:
         """Bring the call to what is desired, as far as it goes within the patience."""
-        return self._until(sid, None, patience_seconds, _as_it_is)
+        return self._until(sid, None, patience_seconds, lambda _: _as_it_is)
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
@@ -233,13 +235,17 @@ class CallControl:
 
     # The loop
 
-    def _until(self, sid: str, message: Message | None, patience_seconds: float, result: _Result) -> Outcome:
-        """Go round until `result` says what came of it, or the patience is over; what was claimed is always carried
-        out.
+    def _until(
+        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[_Step], _Result]
+    ) -> Outcome:
+        """Go round until it is said what came of it, or the patience is over; what was claimed is always carried out.
+
+        `judge` is given the first step and returns the judge of all the others.
         """
         began = time.monotonic()
         deadline = began + patience_seconds
         step = self._write(sid, *([message] if message else []), converge=True)
+        result = judge(step)
         while True:
             if step.is_claimed:
                 step = self._advance(step, deadline)
@@ -306,7 +312,7 @@ class CallControl:
             parent, leg = (first, second) if first.call.sid == parent_sid else (second, first)
             if leg.call.over or leg.call.sid == parent.call.sid:
                 return
-            united, emptied, facts = unite(parent.call, leg.call, parent.now)
+            united, emptied, facts = unite(parent.call, leg.call, parent.now, self._policy)
             calls.save(transaction, leg, emptied, ())
             calls.save(transaction, parent, united, facts)
 
@@ -322,22 +328,13 @@ class CallControl:
                 Reply(kind=Kind.UNSENT, why="too little was left of the claim") if isinstance(effect, Command) else None
             )
             return Answered(token=effect.token, reply=reply)
+        deadline = time.monotonic() + self._gateway.timeout_seconds
         lists = [self._lists.submit(self._gateway.list_recordings, account, of, owner) for of, owner in effect.lists]
         if isinstance(effect, Look):
             seen = self._gateway.fetch_call(account, step.call.sid) if effect.ask_call else None
-            return Answered(token=effect.token, listings=self._gather(effect, lists), seen=seen)
+            return Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
         reply = self._gateway.command(account, effect.target, effect.wish)
-        return Answered(token=effect.token, reply=reply, listings=self._gather(effect, lists))
-
-    def _gather(self, effect: Command | Look, lists: list[Future[Listing]]) -> tuple[Listing, ...]:
-        """The lists, each within the time limit; one that did not come in time was not had."""
-        wait(lists, timeout=self._gateway.timeout_seconds)
-        return tuple(
-            future.result()
-            if future.done() and not future.cancel()
-            else Listing(of=of, owner=owner, ok=False, why="no reply in time")
-            for future, (of, owner) in zip(lists, effect.lists, strict=True)
-        )
+        return Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -353,6 +350,17 @@ class CallControl:
                 self._places.release()
         finally:
             self._admitted.release()
+
+
+def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: float) -> tuple[Listing, ...]:
+    """The lists; one that did not come by the deadline was not had."""
+    wait(lists, timeout=max(0.0, deadline - time.monotonic()))
+    return tuple(
+        Listing(of=of, owner=owner, ok=False, why="no reply in time")
+        if future.cancel() or not future.done()
+        else future.result()
+        for future, (of, owner) in zip(lists, effect.lists, strict=True)
+    )
 
 
 def _pause_before_looking(step: _Step) -> float:
@@ -387,14 +395,14 @@ class _PauseResult:
 class _ResumeResult:
     """Done when nothing is left to resume, or when other holds keep the call paused, as they may."""
 
-    def __init__(self) -> None:
-        self._is_first = True
+    def __init__(self, first: _Step) -> None:
+        self._is_held_by_others = desired(first.call) is Wish.PAUSED
 
     def __call__(self, step: _Step, waited_seconds: float) -> Outcome | None:  # noqa: ARG002 - one shape for all results
-        call, is_first = step.call, self._is_first
-        self._is_first = False
+        call = step.call
         if step.refused is not None or desired(call) is Wish.PAUSED:
-            return Outcome(call, step.now, step.refused or (None if is_first else Problem.SUPERSEDED))
+            superseded = None if self._is_held_by_others else Problem.SUPERSEDED
+            return Outcome(call, step.now, step.refused or superseded)
         if call.over:
             return Outcome(call, step.now, call.problem or Problem.CALL_OVER)
         if call.problem is Problem.CREDENTIALS:
@@ -419,13 +427,8 @@ def _as_it_is(step: _Step, waited_seconds: float) -> Outcome:  # noqa: ARG001 - 
 
 def _sids_of(transaction: Transaction, report: Report) -> tuple[str, ...]:
     """The calls that a report speaks of: one, or all that are known to be in the conference, in lock order."""
-    if report.conference is None or isinstance(report.message, CallReported):
-        return (report.call,) if report.call else ()
-    known = calls.of_conference(transaction.connection, report.conference)
     named = (report.call,) if report.call else ()
-    return tuple(sorted({*known, *(sid for sid in named if not _is_known(transaction, sid, known))}))
-
-
-def _is_known(transaction: Transaction, sid: str, known: tuple[str, ...]) -> bool:
-    call = calls.find(transaction.connection, sid)
-    return call is not None and call.sid in known
+    if report.conference is not None and not isinstance(report.message, CallReported):
+        named = (*calls.of_conference(transaction.connection, report.conference), *named)
+    found = (calls.find(transaction.connection, sid) for sid in named)
+    return tuple(sorted({call.sid if call else sid for call, sid in zip(found, named, strict=True)}))

@@ -36,6 +36,9 @@ from bot.web.passwords import hash_password, new_password
 from bot.web.services import Services
 
 HOST = "127.0.0.1"
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Loopback is asked directly, whatever proxy the environment names."""
+
 READY_SECONDS = 30
 ENDING_SECONDS = 10
 CAST = (
@@ -122,7 +125,8 @@ def _environment(kept: Kept, port: int, simulator_port: int, instance: Path) -> 
 
 def _clean_environment() -> dict[str, str]:
     """Ours, without anything that would lead to a real account."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "DATABASE_"))}
+    theirs = ("TWILIO_", "DATABASE_", "PAUSE_", "WEB_", "GUNICORN_", "TRUSTED_", "REDIRECT_", "AUDIT_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
 
 
 def _prepare(kept: Kept) -> None:
@@ -228,7 +232,7 @@ def _wait_for(children: _Children, url: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         children.check()
-        with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(url, timeout=2):  # noqa: S310 - http on loopback
+        with suppress(urllib.error.URLError, OSError), _DIRECT.open(url, timeout=2):
             return
         time.sleep(0.1)
     raise UsageError(f"{url} did not answer within {READY_SECONDS} s.")

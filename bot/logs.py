@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 from bot.scrub import scrub_card_numbers
 
+DEPTH_MAX = 8
 _KEPT = frozenset({"timestamp", "level", "logger", "call", "recording", "node"})
 
 
@@ -53,6 +54,22 @@ def set_up(level: int = logging.INFO) -> None:
 
 def _scrub(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str) and key not in _KEPT:
-            event[key] = scrub_card_numbers(value)
+        if key not in _KEPT and not key.startswith("_"):
+            event[key] = _clean(value)
     return event
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    """Numbers that read as a card number become text; what is nested too deep is left out."""
+    if isinstance(value, str):
+        return scrub_card_numbers(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        scrubbed = scrub_card_numbers(str(value))
+        return value if scrubbed == str(value) else scrubbed
+    if depth > DEPTH_MAX:
+        return "…"
+    if isinstance(value, Mapping):
+        return {scrub_card_numbers(str(key)): _clean(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_clean(item, depth + 1) for item in value]
+    return value

@@ -52,12 +52,16 @@ def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> De
         return Decision(call=call)
     before = call
     call = replace(call, claim=None)
+    if call.over:
+        return Decision(call=call, facts=_outcome_facts(before, call, claim, message.reply, now))
     jitter = int(message.token[:4] or "0", 16) / 0xFFFF
     if message.reply is not None and claim.wish is not None:
         call = _replied(call, claim.wish, claim, message.reply, now, policy, jitter)
     call, found = _listed(call, message, claim, now, jitter)
     if call.nothing_said is not None and is_whole(message.listings):
         call = _nothing_there(call, call.nothing_said, now, jitter)
+    if call.problem is Problem.NOT_ALL_PAUSED and not call.look_first and len(call.live_on_call) < 2:
+        call = _later(replace(call, problem=Problem.REFUSED), now, jitter)
     call, seen, merge = _seen(call, message.seen, now, jitter)
     facts = _outcome_facts(before, call, claim, message.reply, now)
     return Decision(call=call, facts=(*facts, *found, *seen), effect=merge)
@@ -97,16 +101,7 @@ def is_whole(listings: tuple[Listing, ...]) -> bool:
 
 def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
     """The call is over: its holds close, what was still paused is told, nothing is sent any more."""
-    closed = tuple(
-        Fact(
-            type="hold.closed",
-            cause=hold.id,
-            reason="the call ended",
-            before=Wish.PAUSED,
-            detail={"hold": hold.id, "holder": hold.holder},
-        )
-        for hold in call.holds
-    )
+    closed = close_holds(call, "the call ended")[1]
     left = tuple(
         Fact(type="recording.left_paused", recording=recording.sid, before=State.PAUSED, after=State.ENDED)
         for recording in call.live
@@ -120,6 +115,21 @@ def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...
         look_first=False, ask_call=False, doubt=False, problem=problem, problem_status=None, problem_code=None,
     )  # fmt: skip
     return over, (fact, *closed, *left)
+
+
+def close_holds(call: Call, why: str) -> tuple[Call, tuple[Fact, ...]]:
+    """No card can come any more: every hold closes."""
+    facts = tuple(
+        Fact(
+            type="hold.closed",
+            cause=hold.id,
+            reason=why,
+            before=Wish.PAUSED,
+            detail={"hold": hold.id, "holder": hold.holder},
+        )
+        for hold in call.holds
+    )
+    return replace(call, holds=()), facts
 
 
 def _touched(call: Call, target: str | None) -> tuple[Recording, ...]:
@@ -164,24 +174,20 @@ def _confirmed(call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime
         others = tuple(replace(r, doubt=False) if r.of is Of.CALL and r.sid != sid else r for r in call.recordings)
         call = replace(call, doubt=False, unanswered=None, recordings=others)
         call = replace(call, resume_wanted=call.resume_wanted and wish is not Wish.RECORDING)
+    if all(recording.state is State.RECORDING for recording in call.live):
+        call = replace(call, resume_wanted=False)
     return _plan_reconfirmation(call, wish, now)
 
 
 def _plan_reconfirmation(call: Call, wish: Wish, now: datetime) -> Call:
     """An unanswered command of the other direction may still arrive and undo this one: send it again, 5 s and 15 s
-    later.
-
-    For a pause also at the moment after which nothing can arrive any more, because only a confirmation after it is
-    proof.
+    later. (A pause is sent once more when nothing can arrive any longer, for only a confirmation after that is proof.)
     """
     still = tuple(at for at in call.reconfirm_at if any((r.confirmed_at or at) < at for r in call.live) or at > now)
     late = call.late_resume_until if wish is Wish.PAUSED else call.late_pause_until
     if still or wish is not desired(call) or late is None or late <= now:
         return replace(call, reconfirm_at=still)
-    planned = {now + after for after in RECONFIRM_AFTER}
-    if wish is Wish.PAUSED:
-        planned.add(late)
-    return replace(call, reconfirm_at=tuple(sorted(planned)))
+    return replace(call, reconfirm_at=tuple(now + after for after in RECONFIRM_AFTER))
 
 
 def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
@@ -224,12 +230,15 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
             call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
         return replace(call, next_at=None)
     reconfirm = tuple(at for at in call.reconfirm_at if at > now)
+    was_known = call.nothing_on_call_at is not None
     call = replace(call, reconfirm_at=reconfirm)
     if not call.live_on_call:
         call = replace(call, doubt=False, nothing_on_call_at=now)
+    if not call.live and wish is Wish.STOPPED and call.recordings:
+        return replace(call, next_at=None, problem=None)
     if not call.live:
         return replace(call, ask_call=True, next_at=None)
-    if call.live_on_call:
+    if call.live_on_call or was_known:
         return _later(replace(call, problem=Problem.REFUSED), now, jitter)
     return replace(call, next_at=None)
 
@@ -282,10 +291,10 @@ def _listed_one(
     state = LISTED_FINAL.get(status)
     if state is None or (known is not None and not known.live):
         return call, ()
-    if known is None:
-        return call.with_recording(Recording(sid=sid, of=listing.of, owner=listing.owner, state=state)), ()
-    fact = Fact(type="recording.ended", recording=sid, before=known.state, after=state, detail={"seen": "list"})
-    return call.with_recording(replace(known, state=state, doubt=False)), (fact,)
+    before = known.state if known else None
+    ended = known or Recording(sid=sid, of=listing.of, owner=listing.owner)
+    fact = Fact(type="recording.ended", recording=sid, before=before, after=state, detail={"seen": "list"})
+    return call.with_recording(replace(ended, state=state, doubt=False)), (fact,)
 
 
 # The call itself
@@ -302,7 +311,7 @@ def _seen(
     if seen.status is None:
         return *end(call, "unknown-to-twilio", SYSTEM), None
     if seen.parent is not None and seen.parent != call.sid:
-        return call, (), Merge(parent=seen.parent)
+        return replace(call, ask_call=True), (), Merge(parent=seen.parent)
     if seen.status in CALL_OVER:
         return *end(call, seen.status, SYSTEM), None
     if call.live:

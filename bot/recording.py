@@ -70,7 +70,7 @@ def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> De
         case CallReported():
             return reports.call_reported(call, message, now)
         case RecordingReported():
-            return reports.recording_reported(call, message)
+            return reports.recording_reported(call, message, now)
         case ConferenceReported():
             return reports.conference_reported(call, message, now)
         case _:
@@ -97,11 +97,11 @@ def _after_a_change_of_wish(before: Call, after: Call, now: datetime) -> Call:
     )
 
 
-def unite(parent: Call, child: Call, now: datetime) -> tuple[Call, Call, tuple[Fact, ...]]:
+def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Call, Call, tuple[Fact, ...]]:
     """The call and what we took for another, which is a leg of it: the call with all that was wished, the emptied
     leg.
     """
-    united, emptied, facts = reports.merge(parent, child, now)
+    united, emptied, facts = reports.merge(parent, child, now, policy)
     return _after_a_change_of_wish(parent, united, now), emptied, facts
 
 
@@ -297,19 +297,27 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
     """What should be sent or asked now; None when all is as wanted, or it is too early to try again."""
     if call.over or (call.next_at is not None and call.next_at > now):
         return None
-    reconfirm = max((at for at in call.reconfirm_at if at <= now), default=None)
     if call.look_first:
         return Look(token=token, lists=lists_of(call), ask_call=call.ask_call)
     if call.ask_call:
         return Look(token=token, ask_call=True)
     wish = desired(call)
-    chosen = _choose(call, wish, reconfirm)
+    chosen = _choose(call, wish, _stale_before(call, wish, now))
     if chosen is not None:
         wish, target = chosen
         return Command(token=token, wish=wish, target=target, lists=lists_of(call) if wish is Wish.PAUSED else ())
     if wish is Wish.PAUSED and not is_listed(call):
         return Look(token=token, lists=lists_of(call))
     return None
+
+
+def _stale_before(call: Call, wish: Wish, now: datetime) -> datetime | None:
+    """What was confirmed before this moment must be confirmed anew: a late command may have undone it meanwhile."""
+    times = [at for at in call.reconfirm_at if at <= now]
+    late = call.late_resume_until
+    if wish is Wish.PAUSED and late is not None and late <= now:
+        times.append(late)
+    return max(times, default=None)
 
 
 def due(call: Call, now: datetime) -> datetime | None:
@@ -319,7 +327,7 @@ def due(call: Call, now: datetime) -> datetime | None:
     if call.claim is not None:
         return call.claim.until
     times = [hold.expires_at for hold in call.holds if not hold.overdue]
-    times += [at for at in call.reconfirm_at if at > now]
+    times += [at for at in (*call.reconfirm_at, call.late_resume_until) if at is not None and at > now]
     if next_effect(replace(call, next_at=None), "", now) is not None:
         times.append(call.next_at or now)
     return min(times, default=None)
@@ -331,8 +339,8 @@ def lists_of(call: Call) -> tuple[tuple[Of, str], ...]:
     return ((Of.CALL, call.sid), *legs, *((Of.CONFERENCE, sid) for sid in call.conferences))
 
 
-def _choose(call: Call, wish: Wish, reconfirm: datetime | None) -> tuple[Wish, Target] | None:
-    needy = [recording for recording in call.live if _needs(call, recording, wish, reconfirm)]
+def _choose(call: Call, wish: Wish, stale_before: datetime | None) -> tuple[Wish, Target] | None:
+    needy = [recording for recording in call.live if _needs(call, recording, wish, stale_before)]
     toggled = next((recording for recording in needy if recording.toggle), None)
     if toggled is not None and wish in OPPOSITE:
         return OPPOSITE[wish], _by_sid(toggled)
@@ -349,7 +357,7 @@ def _tries_current_unseen(call: Call, wish: Wish) -> bool:
     """Whether `Twilio.CURRENT` is worth a try although no live recording is known on the call itself."""
     match wish:
         case Wish.PAUSED:
-            return call.nothing_on_call_at is None
+            return call.nothing_on_call_at is None or not call.live
         case Wish.RECORDING:
             return call.doubt or (call.resume_wanted and not call.live)
         case Wish.STOPPED:
@@ -358,8 +366,9 @@ def _tries_current_unseen(call: Call, wish: Wish) -> bool:
             assert_never(wish)
 
 
-def _needs(call: Call, recording: Recording, wish: Wish, reconfirm: datetime | None) -> bool:
-    stale = reconfirm is not None and (recording.confirmed_at is None or recording.confirmed_at < reconfirm)
+def _needs(call: Call, recording: Recording, wish: Wish, stale_before: datetime | None) -> bool:
+    confirmed_at = recording.confirmed_at
+    stale = stale_before is not None and (confirmed_at is None or confirmed_at < stale_before)
     match wish:
         case Wish.PAUSED:
             return recording.state is not State.PAUSED or stale

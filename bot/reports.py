@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from bot.call import CALL_OVER, Call, Leg, Recording, State
-from bot.messages import CallReported, ConferenceReported, Decision, Fact, RecordingReported
-from bot.outcomes import end
+from bot.call import CALL_OVER, Call, Hold, Leg, Of, Recording, State
+from bot.messages import CallReported, ConferenceReported, Decision, Fact, Policy, RecordingReported
+from bot.outcomes import abandoned, close_holds, end
 
 FINAL_STATES = {"completed": State.ENDED, "absent": State.ABSENT, "failed": State.FAILED}
 
 
 def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
+    call = _known_again(call, is_over=message.status in CALL_OVER)
     known = next((leg for leg in call.legs if leg.sid == message.sid), Leg(sid=message.sid, status="unknown"))
     stale = message.sequence is not None and message.sequence <= known.sequence
     if (
@@ -58,6 +59,13 @@ def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
     return Decision(call=replace(after, status=message.status), facts=(fact, *owner))
 
 
+def _known_again(call: Call, *, is_over: bool) -> Call:
+    """Twilio did not know the call when it was asked too early; now it speaks of it."""
+    if call.status != "unknown-to-twilio" or is_over:
+        return call
+    return replace(call, status="unknown", problem=None)
+
+
 def _with_owner(call: Call) -> tuple[Call, tuple[Fact, ...]]:
     """A call belongs to the agent on its live leg; while no leg names one it stays where it was."""
     agent = call.leg_agent
@@ -67,18 +75,20 @@ def _with_owner(call: Call) -> tuple[Call, tuple[Fact, ...]]:
     return replace(call, agent=agent, taken_by=None), (fact,)
 
 
-def recording_reported(call: Call, message: RecordingReported) -> Decision:
+def recording_reported(call: Call, message: RecordingReported, now: datetime) -> Decision:
     known = call.recording(message.sid)
     final = FINAL_STATES.get(message.status)
     if final is not None:
         return _recording_ended(call, message, known, final)
     if message.status == "in-progress":
-        return _recording_started(call, message, known)
+        return _recording_started(_known_again(call, is_over=False), message, known, now)
     fact = Fact(type="recording.noted", by=message.by, recording=message.sid, after=message.status)
     return Decision(call=call, facts=(fact,))
 
 
-def _recording_started(call: Call, message: RecordingReported, known: Recording | None) -> Decision:
+def _recording_started(
+    call: Call, message: RecordingReported, known: Recording | None, now: datetime
+) -> Decision:  # fmt: skip
     if known is not None and (known.commanded or known.state is not State.UNKNOWN or known.doubt):
         return Decision(call=call)
     state = State.ENDED if call.over else State.RECORDING
@@ -90,6 +100,8 @@ def _recording_started(call: Call, message: RecordingReported, known: Recording 
     before = known.state if known else None
     fact = Fact(type="recording.started", by=message.by, recording=message.sid, before=before, after="recording")
     after = replace(call.with_recording(recording), next_at=None, problem=call.problem if call.over else None)
+    if message.of is Of.CONFERENCE and message.owner not in call.conferences:
+        after = replace(after, conferences=(*call.conferences, message.owner), joined_at=now)
     return Decision(call=after, facts=(fact,))
 
 
@@ -123,36 +135,56 @@ def conference_reported(call: Call, message: ConferenceReported, now: datetime) 
     return Decision(call=after, facts=(fact,))
 
 
-def merge(parent: Call, child: Call, now: datetime) -> tuple[Call, Call, tuple[Fact, ...]]:
+def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Call, Call, tuple[Fact, ...]]:
     """Unite a call with the leg of it that we took for a call: its holds, recordings and owner move to the parent.
 
-    Returns the parent, the emptied child, and what to log of the parent. The child's last command may have touched
-    the parent's recordings, so doubt and late commands move too.
+    Returns the parent, the emptied child, and what to log of the parent. The child's commands may have touched the
+    parent's recordings, so its doubt, its late commands and the one in flight move too.
     """
+    if parent.over:
+        return parent, _emptied(child), (_merged(child, ()), *close_holds(child, "the call had ended")[1])
     known = {hold.holder for hold in parent.holds}
     moved = tuple(hold for hold in child.holds if hold.holder not in known)
+    united = parent.with_leg(Leg(sid=child.sid, status="in-progress", agent=child.leg_agent, since=now))
+    for leg in child.legs:
+        if leg.sid not in {parent.sid, child.sid}:
+            united = united.with_leg(leg)
+    for recording in child.recordings:
+        if united.recording(recording.sid) is None:
+            united = united.with_recording(recording)
     united = replace(
-        parent.with_leg(Leg(sid=child.sid, status="in-progress", agent=child.leg_agent, since=now)),
+        united,
         holds=(*parent.holds, *moved),
         conferences=tuple(dict.fromkeys((*parent.conferences, *child.conferences))),
         agent=parent.agent or child.agent,
         taken_by=parent.taken_by or child.taken_by,
         resume_wanted=parent.resume_wanted or child.resume_wanted,
+        stop_wanted=parent.stop_wanted or child.stop_wanted,
+        doubt=parent.doubt or child.doubt,
+        unanswered=parent.unanswered or child.unanswered,
+        look_first=parent.look_first or child.look_first,
         joined_at=now,
         late_pause_until=_latest(parent.late_pause_until, child.late_pause_until),
         late_resume_until=_latest(parent.late_resume_until, child.late_resume_until),
+        claim=parent.claim or child.claim,
         next_at=None,
         failures=0,
         problem=None,
     )
-    for recording in child.recordings:
-        if united.recording(recording.sid) is None:
-            united = united.with_recording(recording)
-    emptied = replace(
+    if parent.claim is None or child.claim is None:
+        return united, _emptied(child), (_merged(child, moved),)
+    united, abandoned_facts = abandoned(united, child.claim, policy)
+    return replace(united, claim=parent.claim), _emptied(child), (_merged(child, moved), *abandoned_facts)
+
+
+def _merged(child: Call, moved: tuple[Hold, ...]) -> Fact:
+    return Fact(type="call.merged", detail={"leg": child.sid, "holds": [hold.id for hold in moved]})
+
+
+def _emptied(child: Call) -> Call:
+    return replace(
         child, status="merged", holds=(), recordings=(), claim=None, next_at=None, ask_call=False, look_first=False
-    )
-    fact = Fact(type="call.merged", detail={"leg": child.sid, "holds": [hold.id for hold in moved]})
-    return united, emptied, (fact,)
+    )  # fmt: skip
 
 
 def _latest(a: datetime | None, b: datetime | None) -> datetime | None:

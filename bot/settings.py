@@ -8,10 +8,10 @@ III).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from bot.errors import SettingsInvalid
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
 
     database_url: str = f"sqlite:///{INSTANCE / 'bot.sqlite3'}"
     twilio_api_key_sid: str | None = Field(default=None, pattern=r"^SK[0-9a-fA-F]{32}$")
-    twilio_api_key_secret: SecretStr | None = None
+    twilio_api_key_secret: SecretStr | None = Field(default=None, validate_default=True)
     twilio_region: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
     twilio_edge: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
     twilio_api_base_url: str | None = None
@@ -78,11 +78,12 @@ class Settings(BaseSettings):
             raise ValueError("must begin with sqlite:///, postgresql:// or postgresql+psycopg://")
         return value.replace("postgresql://", "postgresql+psycopg://", 1)
 
-    @model_validator(mode="after")
-    def _pairs_are_whole(self) -> Self:
-        if (self.twilio_api_key_sid is None) != (self.twilio_api_key_secret is None):
-            raise ValueError("TWILIO_API_KEY_SID and TWILIO_API_KEY_SECRET go together: set both or neither")
-        return self
+    @field_validator("twilio_api_key_secret")
+    @classmethod
+    def _pair_is_whole(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "twilio_api_key_sid" in info.data and (info.data["twilio_api_key_sid"] is None) != (value is None):
+            raise ValueError("goes together with TWILIO_API_KEY_SID: set both or neither")
+        return value
 
     @classmethod
     def read(cls, **overrides: Any) -> Settings:

@@ -46,7 +46,16 @@ def verify_database(database: Database, vkey: str | None) -> Report:
     Without `vkey` only the tree and the head are checked, and no checkpoint counts as checked. What the reviewer's
     filters go by (copies of an entry's fields beside its bytes) is compared with the bytes too.
     """
-    moment = _read_moment(database)
+    try:
+        moment = _read_moment(database)
+    except _HeadDamaged:
+        return Report(
+            ok=False,
+            size=0,
+            root="",
+            problems=("the log's head is damaged: its size and hashes do not fit",),
+            checkpoints_checked=0,
+        )
     problems = list(_outside(moment))
     notes = moment.notes if vkey else ()
     if vkey is not None and (problem := _key_problem(vkey)):
@@ -55,6 +64,10 @@ def verify_database(database: Database, vkey: str | None) -> Report:
     report = verify_log(_rows(database, moment.head.size, problems), moment.head, notes, vkey or "")
     found = (*report.problems, *problems)[:MAX_PROBLEMS]
     return replace(report, ok=not found, problems=found)
+
+
+class _HeadDamaged(Exception):
+    """Its size and its hashes do not fit each other."""
 
 
 class _Moment(NamedTuple):
@@ -74,8 +87,8 @@ def _read_moment(database: Database) -> _Moment:
 def _moment(connection: Connection) -> _Moment:
     try:
         head = read_head(connection)
-    except ValueError:
-        raise LogError("The log's head is damaged: its size and its hashes do not fit.") from None
+    except (ValueError, TypeError):
+        raise _HeadDamaged from None
     first = connection.execute(select(func.min(entries.c.position))).scalar_one()
     last = connection.execute(select(func.max(entries.c.position))).scalar_one()
     return _Moment(head, tuple(checkpoints.notes(connection)), first, last)

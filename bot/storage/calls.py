@@ -47,8 +47,7 @@ def load(transaction: Transaction, sid: str, account: str) -> Loaded:
     """The call of this name (its own SID, a leg's or a conference's), locked until the commit; a new one if unknown."""
     found = _locked(transaction, sid)
     if found is None or found[0].status == "merged":
-        parent = _parent(transaction.connection, sid)
-        found = _locked(transaction, parent) if parent else found
+        found = _locked(transaction, _resolved(transaction.connection, sid))
     if found is None:
         return Loaded(Call(sid=sid, account=account), transaction.now(), is_new=True)
     return Loaded(*found, is_new=False)
@@ -116,21 +115,27 @@ def draft_of(call: Call, fact: Fact) -> Draft:
 def find(connection: Connection, sid: str) -> Call | None:
     """The call of this name as last saved, without a lock."""
     call = _read(connection, sid)
-    if call is None or call.status == "merged":
-        parent = _parent(connection, sid)
-        call = _read(connection, parent) if parent else call
-    return call
+    return _read(connection, _resolved(connection, sid)) if call is None or call.status == "merged" else call
+
+
+def _resolved(connection: Connection, name: str) -> str:
+    """The SID under which the call of this name is kept now: a leg may have been merged, and its parent again."""
+    seen = {name}
+    waiting = [name]
+    while waiting:
+        sid = waiting.pop(0)
+        call = _read(connection, sid)
+        if call is not None and call.status != "merged":
+            return sid
+        new = [owner for owner in _owners(connection, sid) if owner not in seen]
+        seen.update(new)
+        waiting += new
+    return name
 
 
 def _read(connection: Connection, sid: str) -> Call | None:
     body = connection.execute(_READ, {"sid": sid}).scalar_one_or_none()
     return None if body is None else _codec.validate_json(body)
-
-
-def _parent(connection: Connection, name: str) -> str | None:
-    """The call that this leg or conference is another name of; of several the one named last."""
-    known = _owners(connection, name)
-    return known[-1] if known else None
 
 
 def of_conference(connection: Connection, conference: str) -> tuple[str, ...]:

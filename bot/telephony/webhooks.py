@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Report:
 
 def digest(secret: bytes, endpoint: str, fields: tuple[str, ...], form: Mapping[str, str]) -> bytes:
     """What a repeat is known by: a keyed hash over the allowed fields."""
-    text = "\n".join([endpoint, *(f"{name}={form[name]}" for name in fields if name in form)])
+    text = json.dumps([endpoint, *([name, form[name]] for name in fields if name in form)])
     return hmac.new(secret, text.encode(), hashlib.sha256).digest()
 
 

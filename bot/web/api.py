@@ -14,6 +14,7 @@ from flask import Blueprint, Response, current_app, g, jsonify, request
 from bot.control import Outcome
 from bot.errors import Malformed, NotAllowed, NotSignedIn, TooFast, UnknownThing, Unprocessable
 from bot.messages import By
+from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries
 from bot.storage.api_keys import ApiKey
 from bot.storage.entries import Filter
@@ -22,7 +23,7 @@ from bot.web.errors import problem_of
 from bot.web.limits import Buckets
 from bot.web.present import as_json
 from bot.web.security import csrf
-from bot.web.services import note, origin, services
+from bot.web.services import json_body, note, origin, services
 
 REASON_CHARACTERS_MAX = 200
 LEGS_MAX = 10
@@ -162,11 +163,12 @@ def _body(allowed: set[str]) -> dict[str, Any]:
         return {}
     if request.mimetype != "application/json":
         raise Malformed("Send JSON with `Content-Type: application/json`, or no body.")
-    body = request.get_json(silent=True)
+    body = json_body()
     if not isinstance(body, dict):
         raise Malformed("The body is not a JSON object.")
-    if unknown := sorted(set(body) - allowed):
-        raise Unprocessable(f"Unknown members: {', '.join(name[:40] for name in unknown[:5])}.")
+    if set(body) - allowed:
+        known = ", ".join(sorted(allowed)) or "none"
+        raise Unprocessable(f"The body has unknown members; known are: {known}.")
     return body
 
 
@@ -174,9 +176,14 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX:
+    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX or not _is_unicode(value):
         raise Unprocessable(f"`{name}` is text of at most {REASON_CHARACTERS_MAX} characters.")
-    return value
+    return scrub_card_numbers(value)
+
+
+def _is_unicode(text: str) -> bool:
+    """JSON can hold half a surrogate pair, which no database keeps."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _seconds(body: dict[str, Any]) -> int | None:
@@ -222,5 +229,5 @@ def _after_call() -> tuple[datetime, str] | None:
     at, _, sid = value.replace(" ", "+").partition("~")
     try:
         return datetime.fromisoformat(at).astimezone(UTC), _call_sid(sid)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Malformed("`after` is the `next` of an earlier page.") from None

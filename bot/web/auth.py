@@ -170,7 +170,7 @@ def _next_page() -> str | None:
     wanted = request.args.get("next", "")
     parts = urlsplit(wanted)
     is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return wanted if is_ours and "\\" not in wanted else None
+    return wanted if is_ours and "\\" not in wanted and wanted.isprintable() else None
 
 
 @blueprint.post("/logout")
@@ -191,9 +191,7 @@ def password() -> BaseResponse | str | Response:
     if request.method == "GET":
         return render_template("password.html", is_temporary=user.is_temporary)
     new = request.form.get("new_password", "")
-    problem = weakness(new) or (
-        None if is_password(user.password, request.form.get("password", "")) else "The old password is wrong."
-    )
+    problem = weakness(new) or _wrong_old_password(user, request.form.get("password", ""))
     if problem is None and is_password(user.password, new):
         problem = "The new password is the old one."
     if problem is not None:
@@ -211,3 +209,18 @@ def password() -> BaseResponse | str | Response:
     if changed is not None:
         _open_session(changed)
     return redirect(url_for("auth.home"), 303)
+
+
+def _wrong_old_password(user: User, old: str) -> str | None:
+    """Counted and noted like a failed sign-in: an open session must not be a way to guess (PCI DSS 8.3.4)."""
+    address = origin()
+    is_right = is_password(user.password, old)
+    known, is_locked = services().journal.write(lambda transaction: _knock(transaction, user.name, address))
+    if is_locked:
+        return "This account is locked for a while after too many tries."
+    if is_right:
+        return None
+    services().journal.write(
+        lambda transaction: _note_sign_in(transaction, known, address, is_good=False, is_locked=False)
+    )
+    return "The old password is wrong."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, jsonify, make_response, render_template, request, session
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
@@ -85,6 +85,8 @@ def _ours(error: BotError) -> Response:
 
 
 def _csrf(error: CSRFError) -> Response:
+    if "user" not in session and request.endpoint != "auth.sign_in":
+        return _reply(401, "Signed out", "You are signed out. Sign in again; do not take the card.", NotSignedIn())
     text = "This page is too old to act on. Reload it and try again; do not take the card before it says Paused."
     return _reply(400, "The page is too old", text, error)
 

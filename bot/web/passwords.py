@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from datetime import timedelta
+from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,7 +19,12 @@ LOCKED_FOR = timedelta(minutes=30)
 
 _hasher = PasswordHasher()
 _checks = threading.BoundedSemaphore(CHECKS_AT_ONCE)
-_NOBODY = _hasher.hash(secrets.token_hex(16))
+
+
+@cache
+def _nobody() -> str:
+    """The hash that an unknown user's password is compared with."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def hash_password(password: str) -> str:
@@ -31,7 +37,7 @@ def is_password(stored: str | None, password: str) -> bool:
     if len(password) > LENGTH_MAX or not _checks.acquire(timeout=CHECK_WAIT_SECONDS):
         return False
     try:
-        _hasher.verify(stored or _NOBODY, password)
+        _hasher.verify(stored or _nobody(), password)
         return stored is not None
     except (VerificationError, InvalidHashError):
         return False

@@ -142,10 +142,10 @@ def show(call: Call, now: datetime) -> Shown:
         end = max(hold.expires_at for hold in call.holds)
         left = max(0, ceil((end - now).total_seconds()))
         return Shown("safe", "Paused: safe to take the card", _kept_by(call), "", seconds_left=left)
-    if call.over:
+    if call.over and why is not Problem.UNKNOWN_CALL:
         words = WORDS[why]
         return Shown("over", "Recording ended: the call is over", words.text, "")
-    if desired(call) is Wish.PAUSED:
+    if desired(call) is Wish.PAUSED or why is Problem.UNKNOWN_CALL:
         words = WORDS[why]
         late = call.late_resume_until if why is Problem.LATE_RESUME else None
         seconds = max(0, ceil((late - now).total_seconds())) if late else None

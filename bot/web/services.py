@@ -33,6 +33,14 @@ def note(type_: str, actor: str | None, source: str = "agent", **more: Any) -> N
     services().journal.append(Draft(type=type_, actor=actor, source=source, origin=origin(), **more))
 
 
+def json_body() -> object:
+    """The request's JSON; None if it is none. Nested too deep is none, too."""
+    try:
+        return request.get_json(silent=True)
+    except RecursionError:
+        return None
+
+
 def origin() -> str | None:
     """The address a request came from, behind as many proxies as are trusted."""
     return request.remote_addr

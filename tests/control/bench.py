@@ -62,9 +62,7 @@ class Bench:
 
     @property
     def policy(self) -> Policy:
-        return Policy(
-            claim=timedelta(seconds=self.settings.claim_seconds), late=timedelta(seconds=1.5)
-        )
+        return Policy(claim=timedelta(seconds=self.settings.claim_seconds), late=timedelta(seconds=1.5))
 
     def node(self, **policy: Any) -> Node:
         name = f"node-{len(self.nodes) + 1}"
@@ -76,8 +74,8 @@ class Bench:
             TwilioGateway(self.settings, connections=100),
             replace(self.policy, node=name, **policy),
             self.settings.twilio_account_sid,
-            waiting_max=90,
-            lists_max=90,
+            admitted_max=90,
+            commanding_max=90,
         )
         node = Node(name, database, journal, control, Worker(database, journal, control, None, 10.0))
         self.nodes.append(node)

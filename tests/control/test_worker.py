@@ -47,7 +47,7 @@ def test_dead_claim_of_a_pause_is_taken_over(bench: Bench, node: Node, twilio: S
     placed = twilio.place_call()
     die_after_the_claim(node, placed.call, pause(), bench.settings.twilio_account_sid)
     swept_until_safe(bench, node, placed)
-    assert [one["kind"] for one in twilio.requests()][0] == "list"
+    assert twilio.requests()[0]["kind"] == "list"
     assert bench.state(placed.recordings[0]) == "paused"
     assert "command.abandoned" in bench.log(placed.call)
 
@@ -102,9 +102,7 @@ def test_hold_that_ran_out_stays_where_it_only_alerts(bench: Bench, twilio: Simu
     assert bench.state(placed.recordings[0]) == "paused"
 
 
-def test_process_that_died_before_it_claimed_is_made_up_for(
-    bench: Bench, node: Node, twilio: SimulatorClient
-) -> None:
+def test_process_that_died_before_it_claimed_is_made_up_for(bench: Bench, node: Node, twilio: SimulatorClient) -> None:
     """Only the wish was saved; the worker finds it in the index of what is due."""
     placed = twilio.place_call()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.call import Call, Hold, Leg, Of, Problem, Recording, State, Wish
+from bot.call import Call, Hold, Leg, Of, Problem, Recording, State, Wish, is_safe
 from bot.messages import (
     CallReported,
     CallSeen,
@@ -136,6 +136,17 @@ def test_stop_commands_every_recording_and_is_final() -> None:
     assert story.state == ("stopped", "stopped", False)
     story.tell(pause())
     assert (story.refused, story.fact_types) == (Denial.STOPPED, ["pause.refused"])
+
+
+def test_stopped_call_stays_stopped_when_twilio_says_completed() -> None:
+    """Twilio's callback follows every stop."""
+    story = Story(call())
+    story.tell(started(RE1))
+    story.tell(Stop(by=CRM))
+    story.converge()
+    story.answer(confirmed(RE1))
+    story.tell(completed(RE1))
+    assert story.state == ("stopped", "stopped", False)
 
 
 def test_stop_of_a_conference_recording_is_refused() -> None:
@@ -512,6 +523,18 @@ def test_call_that_twilio_does_not_know_closes_the_hold() -> None:
     assert story.converge() == "pause CURRENT +list"
 
 
+def test_call_that_twilio_did_not_know_is_known_again_once_twilio_reports_it() -> None:
+    """It was asked for too early, or a 404 was passing; a signed callback says that it lives."""
+    story = Story(call(status="unknown-to-twilio"))
+    story.tell(CallReported(sid=SID, status="in-progress", sequence=2))
+    story.tell(started(RE1))
+    assert (story.call.over, [one.sid for one in story.call.live]) == (False, [RE1])
+    story.tell(pause())
+    story.converge()
+    assert story.answer(confirmed(), listing(RE1)) == "nothing"
+    assert story.safe is True
+
+
 def test_call_that_cannot_be_fetched_is_asked_for_again() -> None:
     story = nothing_there()
     assert story.answer(seen=CallSeen(ok=False)) == "nothing"
@@ -522,9 +545,9 @@ def test_call_that_is_a_leg_is_merged_into_its_parent() -> None:
     story = nothing_there()
     assert story.answer(seen=CallSeen(ok=True, status="in-progress", parent=PARENT)) == "merge"
     parent = Call(sid=PARENT, account=story.call.account, status="in-progress", agent="bob")
-    united, emptied, facts = unite(parent, story.call, at(1))
+    united, emptied, facts = unite(parent, story.call, at(1), Policy())
     assert [hold.holder for hold in united.holds] == ["api:crm"]
-    assert (united.agent, united.names, united.paused_since) == ("bob", {SID}, at(1))
+    assert (united.agent, united.names, united.paused_since) == ("bob", frozenset({SID}), at(1))
     assert (emptied.status, emptied.holds, emptied.claim) == ("merged", (), None)
     assert [fact.type for fact in facts] == ["call.merged"]
     assert short(next_effect(united, TOKEN, at(1))) == "pause CURRENT +list"
@@ -537,7 +560,7 @@ def test_merge_keeps_the_doubt_of_an_unanswered_command() -> None:
     leg.converge()
     leg.answer(UNANSWERED, no_list())
     leg.tell(resume())
-    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(leg.seconds))
+    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(leg.seconds), Policy())
     assert short(next_effect(united, TOKEN, at(leg.seconds))) in {"look", "resume CURRENT"}
 
 
@@ -546,7 +569,7 @@ def test_merge_respects_a_command_in_flight() -> None:
     leg = Story(call(sid=SID))
     leg.tell(pause())
     assert leg.converge() == "pause CURRENT +list"
-    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(0.1))
+    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(0.1), Policy())
     parent = Story(united, seconds=0.1)
     assert parent.converge() in {"wait", "nothing"}
 
@@ -554,7 +577,7 @@ def test_merge_respects_a_command_in_flight() -> None:
 def test_merge_keeps_that_the_call_was_to_be_stopped() -> None:
     leg = Story(call(sid=SID))
     leg.tell(Stop(by=CRM))
-    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(0.1))
+    united, _, _ = unite(Call(sid=PARENT, account=leg.call.account), leg.call, at(0.1), Policy())
     assert united.stop_wanted is True
 
 
@@ -562,7 +585,7 @@ def test_merge_into_a_call_that_is_over_closes_the_holds() -> None:
     leg = Story(call(sid=SID))
     leg.tell(pause())
     over = Call(sid=PARENT, account=leg.call.account, status="completed")
-    united, _, _ = unite(over, leg.call, at(0.1))
+    united, _, _ = unite(over, leg.call, at(0.1), Policy())
     assert united.holds == ()
 
 
@@ -631,7 +654,7 @@ def late_resume(policy: Policy = POLICY) -> Story:
 def test_pause_after_a_late_resume_is_not_safe_until_it_was_confirmed_past_the_window() -> None:
     story = late_resume()
     assert story.state == ("paused", "paused", False)
-    assert story.call.reconfirm_at == (at(7), at(16), at(17))
+    assert story.call.reconfirm_at == (at(7), at(17))
     assert story.converge(after=5) == "pause CURRENT +list"
     assert story.answer(confirmed(), listing(RE1)) == "nothing"
     assert story.safe is False
@@ -922,9 +945,8 @@ def test_hold_that_ran_out_is_released_and_the_call_resumes() -> None:
     story = paused_story()
     assert due(story.call, at(1)) == at(300)
     assert story.converge(after=299) == "nothing"
-    assert story.safe is True
+    assert [is_safe(story.call, at(seconds)) for seconds in (299.9, 300)] == [True, False]
     story.seconds = 300
-    assert story.safe is False
     assert story.converge() == "resume CURRENT"
     assert story.fact_types == ["hold.expired", "command.sent"]
     assert story.answer(confirmed()) == "nothing"
@@ -955,7 +977,7 @@ def test_one_hold_that_ran_out_leaves_the_others() -> None:
 def test_agent_on_the_live_leg_is_the_owner() -> None:
     story = Story(Call(sid=SID, account="AC" + "0" * 32))
     story.tell(CallReported(sid=LEG, status="ringing", parent=SID, sequence=1, agent="alice"))
-    assert story.call.agent is None
+    assert story.fact_types == ["leg.reported"]
     story.tell(CallReported(sid=LEG, status="in-progress", parent=SID, sequence=2, agent="alice"))
     assert (story.call.agent, story.fact_types) == ("alice", ["leg.reported", "call.owner_changed"])
     story.tell(CallReported(sid=LEG, status="completed", parent=SID, sequence=3, agent="alice"))
@@ -981,7 +1003,7 @@ def test_call_without_an_agent_is_taken_once() -> None:
 
 def test_two_agents_on_a_merged_call_stay_apart() -> None:
     hold = Hold(id="h", holder="agent:bob", reason=None, opened_at=at(0), expires_at=at(60))
-    parent, _, _ = unite(call(sid=PARENT, agent="alice"), call(agent="bob", holds=(hold,)), at(1))
+    parent, _, _ = unite(call(sid=PARENT, agent="alice"), call(agent="bob", holds=(hold,)), at(1), Policy())
     assert (parent.agent, [one.holder for one in parent.holds]) == ("alice", ["agent:bob"])
 
 

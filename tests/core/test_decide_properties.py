@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -39,6 +40,7 @@ LONGEST_WAIT = timedelta(seconds=20)
 """The longest back-off with its jitter."""
 OWNERS = {RE1: (Of.CALL, SID), RE2: (Of.CALL, SID), RE3: (Of.CONFERENCE, CONFERENCE)}
 
+
 @dataclass(frozen=True)
 class Came:
     """What Twilio said to the effect that is out; it is fitted to what was asked. `is_stale`: to an earlier claim."""
@@ -61,7 +63,7 @@ class Chance:
 
     def step(self) -> object:
         """A message, `Came`, or a word for `Walk`."""
-        kinds = [
+        kinds: list[tuple[float, Callable[[], object]]] = [
             (2, lambda: "goes well"),
             (9, lambda: "converge"),
             (8, self._came),
@@ -69,7 +71,10 @@ class Chance:
             (3, self._recording),
             (3, self._call),
             (1, self._conference),
-            (0.3, lambda: self._random.choice([Stop(by=CRM), Take(by=ALICE, agent="alice"), Take(by=BOB, agent="bob")])),
+            (
+                0.3,
+                lambda: self._random.choice([Stop(by=CRM), Take(by=ALICE, agent="alice"), Take(by=BOB, agent="bob")]),
+            ),
         ]
         return self._random.choices([make for _, make in kinds], [weight for weight, _ in kinds])[0]()
 
@@ -151,7 +156,7 @@ class History:
     listed_at: datetime | None = None
     resumed_until: datetime | None = None
 
-    def proves(self, call: Call, now: datetime) -> bool:
+    def proves(self, call: Call) -> bool:
         """Whether a card may be taken."""
         live = [known for known in self.recordings.values() if known.is_live]
         if call.over or self.pausing_since is None or not live or any(one.confirmed_at is None for one in live):
@@ -266,7 +271,7 @@ class Walk:
                 self.history.sent(decision)
 
     def _fit(self, what: Came) -> Answered:
-        """What a gateway would make of it: a reply names the recording that was addressed, lists are those asked for."""
+        """What a gateway makes of it: a reply names the recording that was addressed, lists are those asked for."""
         effect = self.out
         token = "f" * 32 if effect is None or what.is_stale else effect.token
         if effect is None:
@@ -324,7 +329,7 @@ class Walk:
     def _check(self, before: Call, message: Message, has_facts: bool, effect: object) -> None:
         call, now = self.call, self.now
         if is_safe(call, now):
-            assert self.history.proves(call, now), f"safe without proof after {message}"
+            assert self.history.proves(call), f"safe without proof after {message}"
             assert all(one.state is State.PAUSED for one in call.live)
         if call.over:
             assert call.holds == ()

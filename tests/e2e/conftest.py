@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, StorageState
@@ -12,6 +13,15 @@ from bot.simulator.client import SimulatorClient, SimulatorRefused
 from tests.e2e.agent_page import Desk
 from tests.e2e.stack import Stack, running_stack
 from tests.support.postgres import Server
+
+TIMEOUT_SECONDS = 180
+"""For one of these tests, the start of its stack included; the general limit is made for tests without processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -70,7 +70,9 @@ def start(command: Sequence[str], environment: Mapping[str, str], log: Path, fol
 
 
 @contextmanager
-def running(command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path = ROOT) -> Iterator[Running]:
+def running(
+    command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path = ROOT
+) -> Iterator[Running]:
     """The process for as long as the block runs."""
     started = start(command, environment, log, folder)
     try:

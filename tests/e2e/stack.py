@@ -17,7 +17,7 @@ from pathlib import Path
 from bot.simulator.client import SimulatorClient
 from tests.conftest import ALICE, BOB, CAROL, Person
 from tests.e2e.api import Api
-from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, start, until
+from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, until
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.simulator.process import running as running_simulator
 
@@ -27,6 +27,7 @@ DAVE = Person("dave", ALICE.role, "client:dave")
 """An agent whose password is changed under him."""
 PEOPLE = (ALICE, BOB, CAROL, DAVE)
 KEYS = (("crm", "pause,read"), ("audit", "read,review"))
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -146,7 +147,7 @@ def _is_ready(url: str, *processes: Running) -> bool:
     for one in processes:
         assert one.process.poll() is None, one.output()
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=5) as reply:
+        with _DIRECT.open(f"{url}/readyz", timeout=5) as reply:
             return b'"worker":"ok"' in reply.read()
     except (urllib.error.URLError, OSError):
         return False

@@ -83,7 +83,12 @@ def test_pause_and_resume_are_told_in_the_log(web_bench: Bench) -> None:
     wanted = ["hold.opened", "command.sent", "command.confirmed", "hold.released", "command.sent", "command.confirmed"]
     assert [type_ for type_ in web_bench.types(call) if type_ in wanted] == wanted
     opened = next(entry for entry in web_bench.entries(call=call) if entry["type"] == "hold.opened")
-    assert (opened["actor"], opened["source"], opened["origin"], opened["reason"]) == ("crm", "api", "127.0.0.1", "card")
+    assert (opened["actor"], opened["source"], opened["origin"], opened["reason"]) == (
+        "crm",
+        "api",
+        "127.0.0.1",
+        "card",
+    )
 
 
 def test_max_seconds_is_clamped_to_the_setting(web_bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bot.simulator.client import SimulatorClient
 from bot.storage import api_keys
 from tests.simulator.process import Simulator
-from tests.web.bench import KEYS, UNKNOWN_CALL, Bench, Json, json_of, problem_of
+from tests.web.bench import KEYS, UNKNOWN_CALL, Api, Bench, Json, json_of, problem_of
 from tests.web.conftest import bench_of, settings_of
 
 AT_ONCE_SECONDS = 4.0
@@ -42,8 +42,7 @@ BAD_KEYS = {
 @pytest.mark.parametrize("name", BAD_KEYS)
 def test_request_without_a_valid_key_is_refused(name: str, web_bench: Bench) -> None:
     given = BAD_KEYS[name]
-    anyone = web_bench.api()
-    object.__setattr__(anyone, "headers", {} if given is None else {"Authorization": given})
+    anyone = Api(web_bench, {} if given is None else {"Authorization": given})
     for reply in (
         anyone.get("/calls"),
         anyone.get(f"/calls/{UNKNOWN_CALL}"),
@@ -59,17 +58,15 @@ def test_request_without_a_valid_key_is_refused(name: str, web_bench: Bench) -> 
 
 
 def test_key_in_the_query_is_no_key(web_bench: Bench) -> None:
-    anyone = web_bench.api()
-    anyone.headers.clear()
+    anyone = Api(web_bench)
     problem_of(anyone.get(f"/calls?key={KEYS['crm'][0]}&access_token={KEYS['crm'][0]}"), 401)
 
 
 def test_unknown_key_is_noted_without_the_key(web_bench: Bench) -> None:
-    anyone = web_bench.api()
-    anyone.headers["Authorization"] = "Bearer an-unknown-key"
-    anyone.get("/calls")
+    anyone = Api(web_bench, {"Authorization": "Bearer an-unknown-key"})
+    problem_of(anyone.raw("GET", "/calls", environ_overrides={"REMOTE_ADDR": "192.0.2.77"}), 401)
     (entry,) = web_bench.entries(type="api.refused")
-    assert (entry["outcome"], entry["source"], entry["origin"]) == ("failure", "api", "127.0.0.1")
+    assert (entry["outcome"], entry["source"], entry["origin"]) == ("failure", "api", "192.0.2.77")
     assert "an-unknown-key" not in json.dumps(entry)
 
 
@@ -83,8 +80,7 @@ def test_revoked_key_is_refused_at_once(web_bench: Bench) -> None:
 
 
 def test_scheme_is_known_in_any_case(web_bench: Bench) -> None:
-    anyone = web_bench.api()
-    anyone.headers["Authorization"] = f"bEARER {KEYS['crm'][0]}"
+    anyone = Api(web_bench, {"Authorization": f"bEARER {KEYS['crm'][0]}"})
     assert anyone.get("/calls").status_code == 200
 
 
@@ -117,7 +113,9 @@ def test_call_never_seen_is_not_found(web_bench: Bench) -> None:
     assert web_bench.twilio.requests() == []
 
 
-@pytest.mark.parametrize("sid", ["CA", "CA1", "CA" + "g" * 32, "RE" + "1" * 32, "ca" + "1" * 32, UNKNOWN_CALL + "0", "ü"])
+@pytest.mark.parametrize(
+    "sid", ["CA", "CA1", "CA" + "g" * 32, "RE" + "1" * 32, "ca" + "1" * 32, UNKNOWN_CALL + "0", "ü"]
+)
 def test_call_sid_that_is_none_is_malformed(sid: str, web_bench: Bench) -> None:
     crm = web_bench.api()
     for reply in (crm.get(f"/calls/{sid}"), crm.pause(sid), crm.resume(sid), crm.stop(sid, confirm=True)):
@@ -141,10 +139,10 @@ def test_call_sid_that_is_none_is_malformed(sid: str, web_bench: Bench) -> None:
     ],
     ids=["text", "form", "cut", "list", "null", "text in JSON", "not UTF-8", "number without end", "nested"],
 )
-@pytest.mark.parametrize("action", ["pause", "resume", "stop"])
-def test_body_that_is_no_json_object_is_malformed(action: str, body: bytes, type_: str, web_bench: Bench) -> None:
-    reply = web_bench.api().raw("POST", f"/calls/{UNKNOWN_CALL}/{action}", data=body, content_type=type_)
-    problem_of(reply, 400)
+def test_body_that_is_no_json_object_is_malformed(body: bytes, type_: str, web_bench: Bench) -> None:
+    for action in ("pause", "resume", "stop"):
+        reply = web_bench.api().raw("POST", f"/calls/{UNKNOWN_CALL}/{action}", data=body, content_type=type_)
+        problem_of(reply, 400)
     assert web_bench.entries() == []
     assert web_bench.twilio.requests() == []
 
@@ -203,11 +201,12 @@ def test_body_of_a_megabyte_is_too_large(web_bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=501", "limit=-1", "limit=x", "limit=", "limit=1e2", "after=x", "after=~", "after=2026~CA1"]
+    "query",
+    ["limit=0", "limit=501", "limit=-1", "limit=x", "limit=", "limit=1e2", "after=x", "after=~", "after=2026~CA1"],
 )
-@pytest.mark.parametrize(("key", "path"), [("crm", "/calls"), ("auditor", "/entries")])
-def test_page_that_is_none_is_malformed(key: str, path: str, query: str, web_bench: Bench) -> None:
-    problem_of(web_bench.api(key).get(f"{path}?{query}"), 400)
+def test_page_that_is_none_is_malformed(query: str, web_bench: Bench) -> None:
+    for key, path in (("crm", "/calls"), ("auditor", "/entries")):
+        problem_of(web_bench.api(key).get(f"{path}?{query}"), 400)
 
 
 @pytest.mark.parametrize("at", ["0001-01-01T00:00:00%2B10:00", "9999-12-31T23:59:59-10:00", "2026-11-22", "0001-01-01"])
