@@ -47,7 +47,8 @@ def load(transaction: Transaction, sid: str, account: str) -> Loaded:
     """The call of this name (its own SID, a leg's or a conference's), locked until the commit; a new one if unknown."""
     found = _locked(transaction, sid)
     if found is None or found[0].status == "merged":
-        found = _locked(transaction, _resolved(transaction.connection, sid))
+        known_as = _resolved(transaction.connection, sid)
+        found = _locked(transaction, known_as) if known_as != sid else found
     if found is None:
         return Loaded(Call(sid=sid, account=account), transaction.now(), is_new=True)
     return Loaded(*found, is_new=False)
@@ -121,15 +122,16 @@ def find(connection: Connection, sid: str) -> Call | None:
 def _resolved(connection: Connection, name: str) -> str:
     """The SID under which the call of this name is kept now: a leg may have been merged, and its parent again."""
     seen = {name}
-    waiting = [name]
+    waiting = list(_owners(connection, name))
     while waiting:
         sid = waiting.pop(0)
+        if sid in seen:
+            continue
+        seen.add(sid)
         call = _read(connection, sid)
         if call is not None and call.status != "merged":
             return sid
-        new = [owner for owner in _owners(connection, sid) if owner not in seen]
-        seen.update(new)
-        waiting += new
+        waiting += _owners(connection, sid)
     return name
 
 
