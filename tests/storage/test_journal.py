@@ -193,7 +193,8 @@ def test_deadlock_settles_on_another_try(postgres: Server) -> None:
     with ThreadPoolExecutor(2) as threads:
         for one in [threads.submit(journals[0].write, change("xy")), threads.submit(journals[1].write, change("yx"))]:
             one.result()
-    assert (len(tries), {one.fields["actor"] for one in log_of(databases[0])}) == (3, {"xy", "yx"})
+    assert len(tries) >= 3, "one of the two was turned back by the other at least once"
+    assert sorted(one.fields["actor"] for one in log_of(databases[0])) == ["xy", "yx"]
     assert_tree_fits(databases[0], 2)
     for database in databases:
         database.close()
