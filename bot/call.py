@@ -113,6 +113,8 @@ class Recording:
     doubt: bool = False
     unanswered: Wish | None = None
     toggle: bool = False
+    failures: int = 0
+    next_at: datetime | None = None
 
     @property
     def live(self) -> bool:
@@ -157,7 +159,9 @@ class Call:
     claim: Claim | None = None
     doubt: bool = False
     unanswered: Wish | None = None
+    told: tuple[str, ...] = ()
     nothing_said: Wish | None = None
+    nothing_said_of: str | None = None
     look_first: bool = False
     ask_call: bool = False
     late_pause_until: datetime | None = None

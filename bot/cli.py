@@ -23,7 +23,7 @@ from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
-from bot.errors import BotError, LogError, UsageError
+from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
 from bot.settings import Settings
 from bot.storage import api_keys, checkpoints, entries, migrate, users
 from bot.storage.users import Role, User
@@ -43,6 +43,10 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
+        except DatabaseUnavailable:
+            text = "the database is busy or away, or was never set up (bot init-db); nothing is known to have changed"
+            click.echo(f"bot: {text}", err=True)
+            sys.exit(2)
         except BotError as error:
             click.echo(f"bot: {error}", err=True)
             sys.exit(2)
@@ -96,6 +100,8 @@ def create_user(name: str, role: str, contacts: tuple[str, ...], password_stdin:
     def change(transaction: Transaction) -> None:
         if users.find(transaction.connection, name) is not None:
             raise UsageError(f"There is a user {name} already.")
+        if taken := users.owner_of(transaction.connection, contacts):
+            raise UsageError(f"The contact belongs to {taken} already.")
         users.add(transaction, name, Role(role), hashed, is_temporary=not password_stdin)
         users.set_contacts(transaction, name, contacts)
         transaction.append(Draft(type="user.created", actor="operator", detail={"user": name, "role": role}))

@@ -10,16 +10,15 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from bot.audit.journal import Journal, Transaction
-from bot.call import Call, Problem, Wish, desired, observed, why_not_safe
+from bot.call import Call, Of, Problem, State, Wish, desired, observed, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import (
     Answered,
@@ -40,12 +39,14 @@ from bot.messages import (
     Policy,
     Reply,
     Resume,
+    Shared,
     Stop,
     Take,
     Wait,
 )
 from bot.recording import decide, next_effect, unite
 from bot.storage import calls, deliveries, users
+from bot.storage.calls import Loaded
 from bot.storage.engine import Database
 from bot.telephony.gateway import RecordingGateway
 from bot.telephony.webhooks import Report
@@ -56,8 +57,6 @@ LOOK_AGAIN_SECONDS = 0.025
 LOOK_AGAIN_SECONDS_MAX = 0.25
 PLACE_SECONDS = 6.0
 CLAIM_RESERVE_SECONDS = 1.0
-
-TOO_MANY = "Too many requests wait for Twilio. Nothing was changed; do not take the card. Try again."
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +93,7 @@ class CallControl:
     """Safe for any number of threads.
 
     At most `commanding_max` requests command Twilio at once: more would only slow each other down. Up to `admitted_max`
-    wait for their turn; the others are turned away at once.
+    wait for their turn; of the others only the wish is saved, and the worker sees to it.
     """
 
     def __init__(
@@ -141,18 +140,15 @@ class CallControl:
             legs=legs,
             conference=conference,
         )
-        with self._place():
-            return self._until(sid, message, PATIENCE_SECONDS[by.source], lambda _: _PauseResult(holder))
+        return self._in_turn(sid, message, by, lambda _: _PauseResult(holder))
 
     def resume(self, sid: str, by: By, holder: str) -> Outcome:
         """Release the holder's own hold; what no other hold keeps paused records again."""
-        with self._place():
-            return self._until(sid, Resume(by=by, holder=holder), PATIENCE_SECONDS[by.source], _ResumeResult)
+        return self._in_turn(sid, Resume(by=by, holder=holder), by, _ResumeResult)
 
     def stop(self, sid: str, by: By) -> Outcome:
         """End the call's recordings for good."""
-        with self._place():
-            return self._until(sid, Stop(by=by), PATIENCE_SECONDS[by.source], lambda _: _stop_result)
+        return self._in_turn(sid, Stop(by=by), by, lambda _: _stop_result)
 
     def take(self, sid: str, by: By, agent: str) -> Outcome:
         """An agent claims a call whose legs name no agent."""
@@ -235,6 +231,36 @@ class CallControl:
 
     # The loop
 
+    def _in_turn(self, sid: str, message: Message, by: By, judge: Callable[[_Step], _Result]) -> Outcome:
+        """Command when it is our turn. The wish itself never waits for one: without a turn the worker sees to it.
+
+        Turns are capped, so that webhooks and health checks always find a thread.
+        """
+        patience = PATIENCE_SECONDS[by.source]
+        if self._places.acquire(blocking=False):
+            return self._with_place(sid, message, patience, judge)
+        began = time.monotonic()
+        step = self._write(sid, message)
+        if step.refused is not None:
+            return Outcome(step.call, step.now, step.refused)
+        if self._admitted.acquire(blocking=False):
+            try:
+                if self._places.acquire(timeout=PLACE_SECONDS):
+                    left = patience - (time.monotonic() - began)
+                    return self._with_place(step.call.sid, None, left, lambda _: judge(step))
+            finally:
+                self._admitted.release()
+        problem = why_not_safe(step.call, step.now) if desired(step.call) is Wish.PAUSED else Problem.STARTING
+        return Outcome(step.call, step.now, problem)
+
+    def _with_place(
+        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[_Step], _Result]
+    ) -> Outcome:
+        try:
+            return self._until(sid, message, patience_seconds, judge)
+        finally:
+            self._places.release()
+
     def _until(
         self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[_Step], _Result]
     ) -> Outcome:
@@ -294,16 +320,56 @@ class CallControl:
             loaded = calls.load(transaction, sid, self._account)
             decision = Decision(call=loaded.call)
             facts: tuple[Fact, ...] = ()
-            for message in (*messages, *([Converge(token=token)] if converge else [])):
-                if decision.refused or isinstance(decision.effect, Merge):
-                    break
+            for message in messages:
                 decision = decide(decision.call, message, loaded.now, self._policy)
+                facts += decision.facts
+            if converge and not decision.refused and not isinstance(decision.effect, Merge):
+                decision = self._claimed(transaction, decision.call, token, loaded.now)
                 facts += decision.facts
             if not (loaded.is_new and not facts):
                 calls.save(transaction, loaded, decision.call, facts)
+            self._tell_peers(transaction, loaded.call, decision)
             return _Step(decision.call, loaded.now, taken, decision.effect, decision.refused)
 
         return self._journal.write(change, sid)
+
+    def _claimed(self, transaction: Transaction, call: Call, token: str, now: datetime) -> Decision:
+        """The next effect. What another call of the same conference needs or does comes first: the recording is one."""
+        peers = [loaded.call for loaded in self._peers(transaction, call)]
+        resuming = [peer.claim.until for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
+        if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
+            return Decision(call=call, effect=Wait(until=max(resuming)))
+        decision = decide(call, Converge(token=token), now, self._policy)
+        effect = decision.effect
+        if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
+            return decision
+        if any(desired(peer) is Wish.PAUSED and not peer.over for peer in peers):
+            return decide(call, Shared(recording=effect.target.recording), now, self._policy)
+        return decision
+
+    def _tell_peers(self, transaction: Transaction, before: Call, decision: Decision) -> None:
+        """A resume of a conference's recording undoes what other calls believe of it, also if it arrives late."""
+        call, effect = decision.call, decision.effect
+        resumes = isinstance(effect, Command) and effect.wish is Wish.RECORDING and effect.target.of is Of.CONFERENCE
+        late = call.late_resume_until if call.late_resume_until != before.late_resume_until else None
+        if not call.conferences or not (resumes or late):
+            return
+        for loaded in self._peers(transaction, call):
+            peer = loaded.call
+            known = peer.recording(effect.target.recording) if resumes and isinstance(effect, Command) else None
+            if known is not None and known.state is State.PAUSED:
+                peer = peer.with_recording(replace(known, state=State.UNKNOWN, confirmed_at=None))
+            if late is not None and (peer.late_resume_until is None or peer.late_resume_until < late):
+                peer = replace(peer, late_resume_until=late)
+            calls.save(transaction, loaded, peer, ())
+
+    def _peers(self, transaction: Transaction, call: Call) -> list[Loaded]:
+        """The other calls known in this call's conferences, locked in the order of their SIDs."""
+        sids = {sid for one in call.conferences for sid in calls.of_conference(transaction.connection, one)} - {
+            call.sid
+        }
+        loaded = [calls.load(transaction, sid, call.account) for sid in sorted(sids)]
+        return [one for one in loaded if not one.is_new and one.call.sid != call.sid]
 
     def _merge(self, child: Call, parent_sid: str) -> None:
         def change(transaction: Transaction) -> None:
@@ -335,21 +401,6 @@ class CallControl:
             return Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
         reply = self._gateway.command(account, effect.target, effect.wish)
         return Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
-
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        """A turn at commanding Twilio. Capped, so that webhooks and health checks always find a thread."""
-        if not self._admitted.acquire(blocking=False):
-            raise DatabaseUnavailable(TOO_MANY)
-        try:
-            if not self._places.acquire(timeout=PLACE_SECONDS):
-                raise DatabaseUnavailable(TOO_MANY)
-            try:
-                yield
-            finally:
-                self._places.release()
-        finally:
-            self._admitted.release()
 
 
 def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: float) -> tuple[Listing, ...]:

@@ -179,8 +179,16 @@ class Answered:
     seen: CallSeen | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Another call of the same conference has a hold open: this recording of it is not ours to resume."""
+
+    recording: str
+
+
 Message = (
     Pause | Resume | Stop | Take | CallReported | RecordingReported | ConferenceReported | Converge | Answered
+    | Shared
 )  # fmt: skip
 
 

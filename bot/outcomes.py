@@ -23,6 +23,7 @@ from bot.messages import (
     Merge,
     Policy,
     Reply,
+    Shared,
     Target,
 )
 
@@ -58,13 +59,23 @@ def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> De
     if message.reply is not None and claim.wish is not None:
         call = _replied(call, claim.wish, claim, message.reply, now, policy, jitter)
     call, found = _listed(call, message, claim, now, jitter)
-    if call.nothing_said is not None and is_whole(message.listings):
+    if call.nothing_said is not None and is_whole(message.listings, call.told):
         call = _nothing_there(call, call.nothing_said, now, jitter)
     if call.problem is Problem.NOT_ALL_PAUSED and not call.look_first and len(call.live_on_call) < 2:
         call = _later(replace(call, problem=Problem.REFUSED), now, jitter)
     call, seen, merge = _seen(call, message.seen, now, jitter)
     facts = _outcome_facts(before, call, claim, message.reply, now)
     return Decision(call=call, facts=(*facts, *found, *seen), effect=merge)
+
+
+def shared(call: Call, message: Shared) -> Decision:
+    """Another call of the conference has a hold open: it will resume the recording, when its own holds end."""
+    known = call.recording(message.recording)
+    if known is None:
+        return Decision(call=call)
+    fact = Fact(type="recording.left_to_others", recording=known.sid, before=known.state, after=State.UNKNOWN)
+    left = replace(known, state=State.UNKNOWN, doubt=False, toggle=False, unanswered=None)
+    return Decision(call=replace(call.with_recording(left), resume_wanted=False), facts=(fact,))
 
 
 def abandoned(call: Call, claim: Claim, policy: Policy) -> tuple[Call, tuple[Fact, ...]]:
@@ -94,9 +105,13 @@ def in_doubt(call: Call, target: Target) -> Call:
     return call if touched else replace(call, doubt=True)
 
 
-def is_whole(listings: tuple[Listing, ...]) -> bool:
-    """Whether every list that was asked for came, the call's own among them."""
-    return any(one.of is Of.CALL for one in listings) and all(one.ok for one in listings)
+def is_whole(listings: tuple[Listing, ...], told: tuple[str, ...] = ()) -> bool:
+    """Whether every list that was asked for came, the call's own among them.
+
+    A leg or conference that only an API client named, and that Twilio does not know, has no recordings to list.
+    """
+    came = all(one.ok or (one.missing and one.owner in told) for one in listings)
+    return any(one.of is Of.CALL for one in listings) and came
 
 
 def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
@@ -149,11 +164,12 @@ def _replied(
         case Kind.CONFIRMED:
             return _confirmed(call, wish, claim, reply, now)
         case Kind.UNSENT:
-            return _later(replace(call, problem=Problem.UNREACHABLE), now, jitter)
+            return _put_off(replace(call, problem=Problem.UNREACHABLE), claim.target, now, jitter)
         case Kind.UNANSWERED:
             call = _unanswered(call, claim, now + policy.late)
             is_error = reply.http_status is not None and reply.http_status >= 500
-            return _later(replace(call, problem=Problem.TWILIO_ERROR if is_error else Problem.UNANSWERED), now, jitter)
+            why = Problem.TWILIO_ERROR if is_error else Problem.UNANSWERED
+            return _put_off(replace(call, problem=why), claim.target, now, jitter)
         case Kind.REFUSED:
             return _refused(call, claim, reply, now, jitter)
 
@@ -164,11 +180,12 @@ def _confirmed(call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime
     if known.live:
         state = STATE_OF[wish]
         known = replace(
-            known, state=state, confirmed_at=now, commanded=True, toggle=False, unanswered=None, doubt=False
+            known, state=state, confirmed_at=now, commanded=True, toggle=False, unanswered=None, doubt=False,
+            failures=0, next_at=None,
         )  # fmt: skip
     call = replace(
         call.with_recording(known), failures=0, next_at=None, problem=None, problem_status=None, problem_code=None,
-        nothing_said=None,
+        nothing_said=None, ask_call=False,
     )  # fmt: skip
     if claim.target == CURRENT:
         others = tuple(replace(r, doubt=False) if r.of is Of.CALL and r.sid != sid else r for r in call.recordings)
@@ -208,30 +225,31 @@ def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
 
 def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: float) -> Call:
     if reply.code in NOTHING_THERE or reply.http_status == 404:
-        return replace(call, nothing_said=claim.wish, look_first=True)
+        return replace(call, nothing_said=claim.wish, nothing_said_of=claim.target, look_first=True)
     if reply.code == SEVERAL:
         return replace(call, look_first=True, problem=Problem.NOT_ALL_PAUSED)
     if reply.http_status in {401, 403}:
         return _later(replace(call, problem=Problem.CREDENTIALS), now, jitter, at_least=RETRY_MAX)
     is_passing = reply.http_status in {408, 429} or reply.code in {16114, 20429}
-    return _later(replace(call, problem=Problem.BUSY if is_passing else Problem.REFUSED), now, jitter)
+    why = Problem.BUSY if is_passing else Problem.REFUSED
+    return _put_off(replace(call, problem=why), claim.target, now, jitter)
 
 
 def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call:
-    """Twilio said "nothing to command here", and the lists are in: already done, on another resource, or truly nothing.
+    """Twilio said "nothing to command here", and the lists are in: already done, on another resource, or nothing.
 
     A refusal after an unanswered command in the same direction may mean that it is done already. Where that would
     matter, the opposite is sent by SID first, and then the wanted one, whose reply can be believed.
     """
-    call = replace(call, nothing_said=None)
+    target = call.nothing_said_of
+    call = replace(call, nothing_said=None, nothing_said_of=None)
     done_already = [recording for recording in call.live if _may_be_done(call, recording, wish)]
     if done_already and wish in OPPOSITE:
         for recording in done_already:
             call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
         return replace(call, next_at=None)
-    reconfirm = tuple(at for at in call.reconfirm_at if at > now)
     was_known = call.nothing_on_call_at is not None
-    call = replace(call, reconfirm_at=reconfirm)
+    call = replace(call, reconfirm_at=tuple(at for at in call.reconfirm_at if at > now))
     if not call.live_on_call:
         call = replace(call, doubt=False, nothing_on_call_at=now)
     if not call.live and wish is Wish.STOPPED and call.recordings:
@@ -239,7 +257,8 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
     if not call.live:
         return replace(call, ask_call=True, next_at=None)
     if call.live_on_call or was_known:
-        return _later(replace(call, problem=Problem.REFUSED), now, jitter)
+        asked = replace(call, problem=Problem.REFUSED, ask_call=bool(call.live_on_call))
+        return _put_off(asked, target, now, jitter)
     return replace(call, next_at=None)
 
 
@@ -263,7 +282,7 @@ def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: 
         for sid, status in listing.items:
             call, fact = _listed_one(call, listing, sid, status, doubt=doubt)
             facts.extend(fact)
-    if not is_whole(message.listings):
+    if not is_whole(message.listings, call.told):
         why = next((one.why for one in message.listings if not one.ok), None)
         facts.append(Fact(type="list.failed", outcome="failure", reason=why))
         is_unknown = any(one.missing for one in message.listings if one.of is Of.CALL)
@@ -272,10 +291,26 @@ def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: 
             return asks, tuple(facts)
         call = _later(replace(call, problem=call.problem or Problem.LIST_FAILED), now, jitter)
         return call, tuple(facts)
+    call, dropped = _without_unknown_names(call, message.listings)
+    facts.extend(dropped)
     call = replace(call, listed_at=claim.taken_at, look_first=False)
     if call.problem is Problem.LIST_FAILED:
         call = replace(call, problem=None, next_at=None, failures=0)
     return (replace(call, doubt=False, unanswered=None) if call.live_on_call else call), tuple(facts)
+
+
+def _without_unknown_names(call: Call, listings: tuple[Listing, ...]) -> tuple[Call, tuple[Fact, ...]]:
+    """A mistyped name must not keep the call from ever being safe."""
+    unknown = frozenset(one.owner for one in listings if one.missing and one.owner in call.told)
+    if not unknown:
+        return call, ()
+    call = replace(
+        call,
+        told=tuple(sid for sid in call.told if sid not in unknown),
+        legs=tuple(leg for leg in call.legs if leg.sid not in unknown),
+        conferences=tuple(sid for sid in call.conferences if sid not in unknown),
+    )
+    return call, (Fact(type="call.name_dropped", outcome="failure", detail={"names": sorted(unknown)}),)
 
 
 def _listed_one(
@@ -350,6 +385,17 @@ def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None,
             },
         ),
     )
+
+
+def _put_off(call: Call, target: str | None, now: datetime, jitter: float) -> Call:
+    """Try this target again later; one recording that cannot be commanded must not keep the others from it."""
+    known = call.recording(target) if target and target != CURRENT else None
+    if known is None or len(call.live) < 2:
+        return _later(call, now, jitter)
+    delay = min(RETRY_FIRST * 2 ** min(known.failures, 6), RETRY_MAX) * (0.75 + 0.5 * jitter)
+    return replace(
+        call.with_recording(replace(known, failures=known.failures + 1, next_at=now + delay)), next_at=None
+    )  # fmt: skip
 
 
 def _later(call: Call, now: datetime, jitter: float, at_least: timedelta = timedelta(0)) -> Call:

@@ -21,7 +21,22 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot import outcomes, reports
-from bot.call import CURRENT, Call, Claim, Hold, Leg, Of, Problem, Recording, State, Wish, desired, is_listed, observed
+from bot.call import (
+    CALL_OVER,
+    CURRENT,
+    Call,
+    Claim,
+    Hold,
+    Leg,
+    Of,
+    Problem,
+    Recording,
+    State,
+    Wish,
+    desired,
+    is_listed,
+    observed,
+)
 from bot.messages import (
     Answered,
     CallReported,
@@ -38,6 +53,7 @@ from bot.messages import (
     Policy,
     RecordingReported,
     Resume,
+    Shared,
     Stop,
     Take,
     Target,
@@ -53,7 +69,7 @@ def decide(call: Call, message: Message, now: datetime, policy: Policy) -> Decis
     return replace(decision, call=_after_a_change_of_wish(call, decision.call, now))
 
 
-def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:
+def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:  # noqa: C901 - one line a case
     match message:
         case Pause():
             return _pause(call, message, now, policy)
@@ -73,6 +89,8 @@ def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> De
             return reports.recording_reported(call, message, now)
         case ConferenceReported():
             return reports.conference_reported(call, message, now)
+        case Shared():
+            return outcomes.shared(call, message)
         case _:
             assert_never(message)
 
@@ -88,7 +106,7 @@ def _after_a_change_of_wish(before: Call, after: Call, now: datetime) -> Call:
         reconfirm_at=(),
         nothing_on_call_at=None,
         resume_wanted=after.resume_wanted and wish is Wish.RECORDING,
-        recordings=tuple(replace(recording, toggle=False) for recording in after.recordings),
+        recordings=tuple(replace(one, toggle=False, failures=0, next_at=None) for one in after.recordings),
         failures=0,
         next_at=None,
         problem=None if not after.over else after.problem,
@@ -159,7 +177,8 @@ def _with_names(call: Call, message: Pause, now: datetime) -> tuple[Call, tuple[
         by=message.by,
         detail={"legs": [leg.sid for leg in legs], "conference": conference},
     )
-    return replace(call, legs=(*call.legs, *legs), conferences=conferences, joined_at=now), (fact,)
+    told = (*call.told, *(leg.sid for leg in legs), *((conference,) if conference else ()))
+    return replace(call, legs=(*call.legs, *legs), conferences=conferences, told=told, joined_at=now), (fact,)
 
 
 def _resume(call: Call, message: Resume) -> Decision:
@@ -302,7 +321,7 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
     if call.ask_call:
         return Look(token=token, ask_call=True)
     wish = desired(call)
-    chosen = _choose(call, wish, _stale_before(call, wish, now))
+    chosen = _choose(call, wish, _stale_before(call, wish, now), now)
     if chosen is not None:
         wish, target = chosen
         return Command(token=token, wish=wish, target=target, lists=lists_of(call) if wish is Wish.PAUSED else ())
@@ -328,19 +347,24 @@ def due(call: Call, now: datetime) -> datetime | None:
         return call.claim.until
     times = [hold.expires_at for hold in call.holds if not hold.overdue]
     times += [at for at in (*call.reconfirm_at, call.late_resume_until) if at is not None and at > now]
+    times += [at for at in (recording.next_at for recording in call.live) if at is not None and at > now]
     if next_effect(replace(call, next_at=None), "", now) is not None:
         times.append(call.next_at or now)
     return min(times, default=None)
 
 
 def lists_of(call: Call) -> tuple[tuple[Of, str], ...]:
-    """Every resource of which Twilio can list recordings: the call, its live legs, its conferences."""
-    legs = tuple((Of.LEG, leg.sid) for leg in call.legs if leg.live and leg.sid != call.sid)
+    """Every resource of which Twilio can list recordings: the call, its legs that are not over, its conferences."""
+    legs = tuple((Of.LEG, leg.sid) for leg in call.legs if leg.sid != call.sid and leg.status not in CALL_OVER)
     return ((Of.CALL, call.sid), *legs, *((Of.CONFERENCE, sid) for sid in call.conferences))
 
 
-def _choose(call: Call, wish: Wish, stale_before: datetime | None) -> tuple[Wish, Target] | None:
-    needy = [recording for recording in call.live if _needs(call, recording, wish, stale_before)]
+def _choose(call: Call, wish: Wish, stale_before: datetime | None, now: datetime) -> tuple[Wish, Target] | None:
+    needy = [
+        recording
+        for recording in call.live
+        if _needs(call, recording, wish, stale_before) and (recording.next_at is None or recording.next_at <= now)
+    ]
     toggled = next((recording for recording in needy if recording.toggle), None)
     if toggled is not None and wish in OPPOSITE:
         return OPPOSITE[wish], _by_sid(toggled)
@@ -348,7 +372,7 @@ def _choose(call: Call, wish: Wish, stale_before: datetime | None) -> tuple[Wish
     current = Target(of=Of.CALL, owner=call.sid, recording=CURRENT)
     if not on_call and _tries_current_unseen(call, wish):
         return wish, current
-    if len(on_call) == 1 and on_call[0] in needy:
+    if len(on_call) == 1 and on_call[0] in needy and on_call[0].owner == call.sid:
         return wish, current
     return (wish, _by_sid(needy[0])) if needy else None
 

@@ -13,20 +13,22 @@ from bot.call import CALL_OVER, Call, Hold, Leg, Of, Recording, State
 from bot.messages import CallReported, ConferenceReported, Decision, Fact, Policy, RecordingReported
 from bot.outcomes import abandoned, close_holds, end
 
+RANKS = {"unknown": -1, "queued": 0, "ringing": 1, "in-progress": 2}
+FINAL_RANK = 3
 FINAL_STATES = {"completed": State.ENDED, "absent": State.ABSENT, "failed": State.FAILED}
 
 
 def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
-    call = _known_again(call, is_over=message.status in CALL_OVER)
+    original, call = call, _known_again(call, is_over=message.status in CALL_OVER)
     known = next((leg for leg in call.legs if leg.sid == message.sid), Leg(sid=message.sid, status="unknown"))
-    stale = message.sequence is not None and message.sequence <= known.sequence
+    stale = _is_stale(known, message)
     if (
         call.over
         or known.status in CALL_OVER
         or stale
         or (message.status == known.status and known.agent == message.agent)
     ):
-        return Decision(call=call)
+        return Decision(call=original)
     is_parent = message.sid == call.sid
     began = message.status == "in-progress" and not known.live
     leg = replace(
@@ -42,6 +44,7 @@ def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
         started_at=call.started_at or now,
         joined_at=now if began and not is_parent else call.joined_at,
         next_at=None if began else call.next_at,
+        told=tuple(sid for sid in call.told if sid != message.sid),
     )
     fact = Fact(
         type="call.reported" if is_parent else "leg.reported",
@@ -57,6 +60,13 @@ def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
         after, ended = end(after, message.status, message.by)
         return Decision(call=after, facts=(*owner, *ended))
     return Decision(call=replace(after, status=message.status), facts=(fact, *owner))
+
+
+def _is_stale(known: Leg, message: CallReported) -> bool:
+    """Older than what is known: by Twilio's sequence where it gives one, else because a call never goes back."""
+    if message.sequence is not None:
+        return message.sequence <= known.sequence
+    return RANKS.get(message.status, FINAL_RANK) < RANKS.get(known.status, FINAL_RANK)
 
 
 def _known_again(call: Call, *, is_over: bool) -> Call:
@@ -81,7 +91,7 @@ def recording_reported(call: Call, message: RecordingReported, now: datetime) ->
     if final is not None:
         return _recording_ended(call, message, known, final)
     if message.status == "in-progress":
-        return _recording_started(_known_again(call, is_over=False), message, known, now)
+        return _recording_started(call, message, known, now)
     fact = Fact(type="recording.noted", by=message.by, recording=message.sid, after=message.status)
     return Decision(call=call, facts=(fact,))
 
@@ -91,6 +101,8 @@ def _recording_started(
 ) -> Decision:  # fmt: skip
     if known is not None and (known.commanded or known.state is not State.UNKNOWN or known.doubt):
         return Decision(call=call)
+    call = _known_again(call, is_over=False)
+    message = _with_owner_s_kind(call, message)
     state = State.ENDED if call.over else State.RECORDING
     recording = (
         replace(known, state=state)
@@ -103,6 +115,12 @@ def _recording_started(
     if message.of is Of.CONFERENCE and message.owner not in call.conferences:
         after = replace(after, conferences=(*call.conferences, message.owner), joined_at=now)
     return Decision(call=after, facts=(fact,))
+
+
+def _with_owner_s_kind(call: Call, message: RecordingReported) -> RecordingReported:
+    """Twilio names a leg's own SID for a recording that is addressed at that leg."""
+    is_leg = message.of is Of.CALL and message.owner != call.sid
+    return replace(message, of=Of.LEG) if is_leg else message
 
 
 def _recording_ended(call: Call, message: RecordingReported, known: Recording | None, final: State) -> Decision:
@@ -131,6 +149,7 @@ def conference_reported(call: Call, message: ConferenceReported, now: datetime) 
     detail = {"conference": message.conference, "event": message.event, "participant": message.participant}
     fact = Fact(type="conference.reported", by=message.by, after=message.event, detail=detail)
     after = call if known else replace(call, conferences=(*call.conferences, message.conference))
+    after = replace(after, told=tuple(sid for sid in call.told if sid != message.conference))
     after = replace(after, joined_at=now, next_at=None) if joins else after
     return Decision(call=after, facts=(fact,))
 
@@ -151,7 +170,8 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
             united = united.with_leg(leg)
     for recording in child.recordings:
         if united.recording(recording.sid) is None:
-            united = united.with_recording(recording)
+            is_leg_s = recording.of is Of.CALL and recording.owner != parent.sid
+            united = united.with_recording(replace(recording, of=Of.LEG) if is_leg_s else recording)
     united = replace(
         united,
         holds=(*parent.holds, *moved),

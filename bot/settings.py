@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     pause_behavior: Literal["skip", "silence"] = "skip"
     pause_max_seconds: int = Field(default=300, ge=1, le=3600)
     pause_expiry: Literal["resume", "alert"] = "resume"
+    pause_failure: Literal["keep-trying"] = "keep-trying"
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     redirect_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)

@@ -37,6 +37,7 @@ SENTENCES: dict[str, str] = {
     # Recordings
     "recording.started": "Twilio reported that {recording} began.",
     "recording.found": "Twilio's list showed {recording}, which was not known before{of}.",
+    "recording.left_to_others": "{recording} was left paused, because another call in the conference needs it so.",
     "recording.noted": "Twilio reported {recording} as {after}; only replies to the bot's own commands count.",
     "recording.ended": "{ended_by} that {recording} is {over}{duration}.",
     "recording.left_paused": "{recording} was still paused when the call ended.",
@@ -44,6 +45,7 @@ SENTENCES: dict[str, str] = {
     "call.reported": "Twilio reported the call as {after}{from_before}.",
     "call.ended": "{call_ended}.",
     "call.joined": "{who} named {named} as part of this call.",
+    "call.name_dropped": "Twilio does not know a leg or conference that a caller of the API had named; it was dropped.",
     "call.claimed": "{who} took the call{from_agent}.",
     "call.claim_refused": "{who} tried to take the call and was refused{because}.",
     "call.owner_changed": "The call now belongs to {after}{from_agent}, who is on its live leg.",

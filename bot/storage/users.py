@@ -103,6 +103,12 @@ def set_contacts(transaction: Transaction, name: str, wanted: tuple[str, ...]) -
         transaction.connection.execute(insert(contacts).values(contact=normal_contact(contact), user=name))
 
 
+def owner_of(connection: Connection, wanted: tuple[str, ...]) -> str | None:
+    """Who has one of these contacts already."""
+    query = select(contacts.c.user).where(contacts.c.contact.in_([normal_contact(one) for one in wanted])).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def contact_of(connection: Connection, name: str) -> str | None:
     """One way to reach this user by Twilio."""
     return connection.execute(select(contacts.c.contact).where(contacts.c.user == name).limit(1)).scalar_one_or_none()

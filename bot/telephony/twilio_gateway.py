@@ -79,7 +79,8 @@ class TwilioGateway:
                 if not path:
                     return Listing(of=of, owner=owner, ok=True, items=tuple(items))
         except (Unsent, _NotListed, *UNREADABLE) as error:
-            return Listing(of=of, owner=owner, ok=False, missing=error.args[:1] == (404,), why=_why(error))
+            missing = error.args[:1] == (404,)
+            return Listing(of=of, owner=owner, ok=False, missing=missing, items=tuple(items), why=_why(error))
         return Listing(of=of, owner=owner, ok=False, why="the list has too many pages")
 
     def _page(self, path: str, deadline: float) -> Any:

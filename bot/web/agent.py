@@ -88,19 +88,22 @@ def _reply(outcome: Outcome) -> BaseResponse:
     """The fragment for the script, or back to the page where there is none."""
     if outcome.problem in {Denial.NOT_YOURS, Denial.OWNED}:
         return _denied(outcome.call, noted=True)
+    notice = WORDS[outcome.problem] if isinstance(outcome.problem, Denial) else None
+    if "HX-Request" not in request.headers and notice is not None:
+        return make_response(_whole_page(outcome.call, outcome.now, notice), 403)
     if "HX-Request" not in request.headers:
         return redirect(url_for("agent.call_page", sid=outcome.call.sid), 303)
-    notice = WORDS[outcome.problem] if isinstance(outcome.problem, Denial) else None
     return _fragment(outcome.call, outcome.now, notice=notice)
 
 
 def _page(call: Call) -> BaseResponse:
     if _is_anothers(call):
         return _denied(call)
-    now = datetime.now(UTC)
-    return make_response(
-        render_template("calls/call.html", call=call, shown=show(call, now), user=_user(), notice=None)
-    )
+    return make_response(_whole_page(call, datetime.now(UTC), None))
+
+
+def _whole_page(call: Call, now: datetime, notice: object) -> str:
+    return render_template("calls/call.html", call=call, shown=show(call, now), user=_user(), notice=notice)
 
 
 def _fragment(call: Call, now: datetime, notice: object = None) -> BaseResponse:

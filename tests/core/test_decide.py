@@ -345,7 +345,8 @@ def test_completed_in_the_list_ends_a_recording() -> None:
     ended = Listing(of=Of.CALL, owner=SID, ok=True, items=((RE1, "completed"), (RE2, "processing")))
     assert story.answer(refused(21220), ended) == "nothing"
     assert [recording.state for recording in story.call.recordings] == [State.ENDED, State.RECORDING]
-    assert story.converge(after=1.0) == "pause CURRENT +list"
+    assert story.converge(after=1.0) == "ask call"
+    assert story.answer(seen=CallSeen(ok=True, status="in-progress")) == "pause CURRENT +list"
 
 
 # Faults, back-off
@@ -376,7 +377,11 @@ def test_command_that_failed_is_not_safe_and_is_tried_again(reply: Reply, proble
     assert (story.call.problem, story.safe) == (problem, False)
     assert story.call.next_at is not None
     assert story.call.next_at > at(story.seconds)
-    assert story.converge(after=20.0) == "pause CURRENT +list"
+    step = story.converge(after=20.0)
+    if reply.code in {21220, 20404}:
+        assert step == "ask call", "the call may be over"
+        step = story.answer(seen=CallSeen(ok=True, status="in-progress"))
+    assert step == "pause CURRENT +list"
     assert story.answer(confirmed(), listing(RE1)) == "nothing"
     assert (story.safe, story.call.problem, story.call.failures) == (True, None, 0)
 
@@ -675,10 +680,12 @@ def test_recording_that_the_late_resume_did_not_name_is_confirmed_past_the_windo
     assert story.answer(confirmed(RE2), listing(RE1, RE2)) == "nothing"
     story.tell(resume())
     assert story.converge() == "resume RE1"
-    story.answer(UNANSWERED)
+    assert story.answer(UNANSWERED) == "resume RE2", "one that cannot be commanded does not keep the other from it"
+    assert story.answer(UNSENT) == "nothing"
     story.tell(pause())
     assert story.converge() == "pause RE1 +list"
-    story.answer(UNSENT, listing(RE1, RE2))
+    assert story.answer(UNSENT, listing(RE1, RE2)) == "pause RE2 +list"
+    assert story.answer(UNSENT, listing(RE1, RE2)) == "nothing"
     assert story.converge(after=30.0) == "pause RE1 +list"
     assert story.answer(confirmed(RE1), listing(RE1, RE2)) == "pause RE2 +list"
     assert story.answer(confirmed(RE2), listing(RE1, RE2)) == "nothing"
@@ -1021,3 +1028,23 @@ def test_three_recordings_of_which_one_was_missed_are_never_safe() -> None:
 def test_wish_is_recording_without_holds() -> None:
     assert Story(call()).state == (str(Wish.RECORDING), "unknown", False)
     assert POLICY.late == timedelta(seconds=15)
+
+
+def test_leg_that_rings_is_listed_too() -> None:
+    """Its recording may begin before its callback comes."""
+    ringing = Leg(sid=LEG, status="ringing")
+    assert lists_of(call(legs=(ringing,))) == ((Of.CALL, SID), (Of.LEG, LEG))
+    assert lists_of(call(legs=(replace(ringing, status="completed"),))) == ((Of.CALL, SID),)
+
+
+def test_late_ringing_without_a_sequence_does_not_undo_in_progress() -> None:
+    story = Story(call(sid=SID))
+    story.tell(CallReported(sid=SID, status="in-progress", agent="alice"))
+    story.tell(CallReported(sid=SID, status="ringing", agent="alice"))
+    assert (story.call.status, story.call.leg_agent) == ("in-progress", "alice")
+
+
+def test_recording_announced_for_a_leg_is_commanded_at_the_leg() -> None:
+    story = Story(call())
+    story.tell(RecordingReported(sid=RE1, status="in-progress", of=Of.CALL, owner=LEG))
+    assert [(one.of, one.owner) for one in story.call.recordings] == [(Of.LEG, LEG)]

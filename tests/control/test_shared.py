@@ -1,0 +1,97 @@
+"""Several calls in one conference: its recording is one, and none of them may undo what another needs."""
+
+from __future__ import annotations
+
+import pytest
+
+from bot.call import Problem, is_safe
+from bot.messages import By
+from bot.simulator.client import PlacedCall, SimulatorClient
+from tests.control.bench import CRM, HOLDER, Bench, Node, safe
+
+IVR = By(actor="ivr2", source="api")
+
+
+def state(twilio: SimulatorClient) -> str:
+    """What the conference's one recording really does."""
+    (conference,) = twilio.state()["conferences"]
+    (recording,) = conference["recordings"]
+    return str(recording["state"])
+
+
+@pytest.fixture
+def two(bench: Bench, node: Node, twilio: SimulatorClient) -> tuple[PlacedCall, PlacedCall]:
+    """Two calls that only their conference links, as in Flex."""
+    first = twilio.place_call(recordings=0, conference="desk", conference_recordings=1)
+    second = twilio.place_call(recordings=0)
+    assert first.conference is not None
+    twilio.join(first.conference, second.call)
+    bench.deliver(node)
+    return first, second
+
+
+def test_resume_of_one_call_leaves_the_recording_that_another_holds(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    paused = node.control.pause(first.call, CRM, HOLDER)
+    assert safe(paused)
+    assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
+    assert state(twilio) == "paused"
+    assert is_safe(bench.call(first.call), paused.now)
+    assert [one["path"] for one in twilio.requests(kind="resume") if "/Conferences/" in one["path"]] == []
+
+
+def test_recording_goes_on_only_with_the_last_of_their_holds(
+    node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
+    assert node.control.resume(first.call, CRM, HOLDER).problem is None
+    assert state(twilio) == "paused"
+    assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
+    assert state(twilio) == "in-progress"
+
+
+def test_pause_is_confirmed_anew_after_another_call_resumed(
+    node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    """What one call believed of the recording is void once another had it resumed."""
+    first, second = two
+    for call, by, holder in ((first.call, CRM, HOLDER), (second.call, IVR, "api:ivr2"), (first.call, CRM, HOLDER)):
+        assert safe(node.control.pause(call, by, holder))
+        assert state(twilio) == "paused"
+        assert node.control.resume(call, by, holder).problem is None
+        assert state(twilio) == "in-progress"
+    assert twilio.counters()["overlaps"] == 0
+
+
+def test_resume_of_one_call_that_was_lost_is_late_for_the_other_too(
+    node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    twilio.add_fault("lost", on="resume", times=1)
+    node.control.resume(first.call, CRM, HOLDER)
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LATE_RESUME
+
+
+def test_call_that_ended_unheard_is_found_over_although_its_recording_still_lists_as_live(
+    node: Node, twilio: SimulatorClient
+) -> None:
+    twilio.set(completion_seconds=30.0)
+    placed = twilio.place_call()
+    assert safe(node.control.pause(placed.call, CRM, HOLDER))
+    assert node.control.resume(placed.call, CRM, HOLDER).problem is None
+    twilio.hang_up(placed.call)
+    assert node.control.pause(placed.call, CRM, HOLDER).problem is Problem.CALL_OVER
+
+
+def test_names_that_twilio_does_not_know_are_dropped(bench: Bench, node: Node, twilio: SimulatorClient) -> None:
+    """A mistyped conference or leg must not keep the call from ever being safe."""
+    placed = twilio.place_call()
+    paused = node.control.pause(placed.call, CRM, HOLDER, conference="CF" + "0" * 32, legs=("CA" + "0" * 32,))
+    assert safe(paused)
+    assert (paused.call.conferences, paused.call.legs) == ((), ())
+    assert "call.name_dropped" in bench.log(placed.call)
