@@ -26,7 +26,7 @@ THREADS_KEPT_FREE = 0.2
 """The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
 
 
-COMMANDING_MAX = 32
+COMMANDING_MAX = 64
 """How many requests of one process command Twilio at the same time."""
 
 
