@@ -241,8 +241,9 @@ class CallControl:
             return self._with_place(sid, message, patience, judge)
         began = time.monotonic()
         step = self._write(sid, message)
-        if step.refused is not None:
-            return Outcome(step.call, step.now, step.refused)
+        outcome = judge(step)(step, 0.0)
+        if outcome is not None:
+            return outcome
         if self._admitted.acquire(blocking=False):
             try:
                 if self._places.acquire(timeout=PLACE_SECONDS):

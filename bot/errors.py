@@ -11,7 +11,6 @@
     │   ├── NotSignedIn      401
     │   ├── NotAllowed       403
     │   ├── UnknownThing     404
-    │   ├── Conflict         409
     │   └── TooFast          429
     ├── DatabaseUnavailable  503: our database is busy or away; nothing is known to have changed
     └── LogError             the audit log cannot be written, signed or verified
@@ -73,11 +72,6 @@ class NotAllowed(Refusal):
 class UnknownThing(Refusal):
     status, title = 404, "Not found"
     default = "There is no such thing here."
-
-
-class Conflict(Refusal):
-    status, title = 409, "Not possible now"
-    default = "This is not possible in the present state."
 
 
 class TooFast(Refusal):

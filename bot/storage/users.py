@@ -109,11 +109,6 @@ def owner_of(connection: Connection, wanted: tuple[str, ...]) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def contact_of(connection: Connection, name: str) -> str | None:
-    """One way to reach this user by Twilio."""
-    return connection.execute(select(contacts.c.contact).where(contacts.c.user == name).limit(1)).scalar_one_or_none()
-
-
 def agent_at(connection: Connection, *candidates: str | None) -> str | None:
     """The agent whose contact is the first of these that is one; None for a customer."""
     wanted = [normal_contact(candidate) for candidate in candidates if candidate]
@@ -133,8 +128,3 @@ def normal_contact(contact: str) -> str:
     if contact.lower().startswith("client:"):
         return "client:" + contact[7:]
     return "".join(character for character in contact if character not in " ()-.")
-
-
-def all_users(connection: Connection) -> list[User]:
-    rows = connection.execute(select(*_columns).order_by(users.c.name))
-    return [User(**{**row._mapping, "role": Role(row.role)}) for row in rows]  # noqa: SLF001 - SQLAlchemy's public name
