@@ -5,6 +5,7 @@ The map, from the inside out; imports point this way only::
     errors, settings, scrub, logs   what everything may use
     call         PURE  the nouns: Call, Hold, Recording, and what follows from them (desired, observed, safe)
     messages     PURE  what can happen to a call, what is to be done about it, what is logged of it
+    holds        PURE  who opens, prolongs and ends a hold, and what the clock does to it
     outcomes     PURE  what came of a command, a list, a look at the call
     reports      PURE  what Twilio reports on its own
     recording    PURE  decide(call, message, now) -> Decision(call, facts, effect)
@@ -12,6 +13,8 @@ The map, from the inside out; imports point this way only::
     storage/     engine, tables, one module per noun
     telephony/   Twilio: gateway, signature, webhook -> message
     control      CallControl: pause, resume, stop, receive, converge; the only place that commands Twilio
+    intake, peers, results, outage   its parts: callbacks taken in, calls that share a conference, when somebody who
+                 waits is told what, and whether Twilio as a whole is away
     review/      what compliance asks of the log
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place

@@ -18,13 +18,16 @@ from bot.settings import Settings
 from bot.storage.engine import Database
 from bot.telephony.signature import SignatureCheck
 from bot.telephony.twilio_gateway import TwilioGateway
-from bot.web import agent, api, auth, errors, health, review, security, webhooks
+from bot.web import agent, api, auth, errors, health, present, review, security, webhooks
 from bot.web.services import Services
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS_KEPT_FREE = 0.2
 """The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
 
+
+STOP_AFTER_SECONDS = 5.0
+"""How long a pause may stay unproven where PAUSE_FAILURE is `stop`: within the patience of whoever asked for it."""
 
 COMMANDING_MAX = 64
 """How many requests of one process command Twilio at the same time."""
@@ -40,7 +43,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.set_up(app)
     for room in (auth, agent, webhooks, api, review, health):
         app.register_blueprint(room.blueprint)
-    app.jinja_env.globals.update(current_user=auth.current_user, beat=lambda: secrets.token_hex(4))
+    app.jinja_env.globals.update(
+        current_user=auth.current_user, beat=lambda: secrets.token_hex(4), trouble=present.trouble
+    )
     return app
 
 
@@ -58,7 +63,9 @@ def wire(settings: Settings, kind: str = "web") -> Services:
             claim=timedelta(seconds=settings.claim_seconds),
             late=timedelta(seconds=settings.twilio_late_seconds),
             pause_max=timedelta(seconds=settings.pause_max_seconds),
+            hard_max=timedelta(seconds=settings.pause_hard_max_seconds),
             expiry=settings.pause_expiry,
+            stop_after=timedelta(seconds=STOP_AFTER_SECONDS) if settings.pause_failure == "stop" else None,
         ),
         settings.twilio_account_sid,
         admitted_max=max(1, int(threads * (1 - THREADS_KEPT_FREE))),

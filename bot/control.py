@@ -10,26 +10,25 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from bot import intake, peers
 from bot.audit.journal import Journal, Transaction
-from bot.call import Call, Of, Problem, State, Wish, desired, observed, why_not_safe
+from bot.call import NEW, Call, Problem, Wish, desired, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import (
     Answered,
+    Beat,
     By,
-    CallReported,
     Command,
-    Converge,
     Decision,
-    Denial,
-    Effect,
     Fact,
+    Finding,
+    GiveUp,
     Kind,
     Listing,
     Look,
@@ -37,56 +36,31 @@ from bot.messages import (
     Message,
     Pause,
     Policy,
+    Release,
     Reply,
     Resume,
-    Shared,
     Stop,
     Take,
     Wait,
 )
+from bot.outage import Outage
 from bot.recording import decide, next_effect, unite
-from bot.storage import calls, deliveries, users
-from bot.storage.calls import Loaded
+from bot.results import Judge, Outcome, PauseJudge, ResumeJudge, Step, as_it_is, stop_judge
+from bot.storage import calls
 from bot.storage.engine import Database
 from bot.telephony.gateway import RecordingGateway
 from bot.telephony.webhooks import Report
 
 PATIENCE_SECONDS = {"agent": 8.0, "api": 8.0, "ivr": 10.0, "payment": 10.0, "system": 8.0}
-TOO_EARLY_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.025
 LOOK_AGAIN_SECONDS_MAX = 0.25
 PLACE_SECONDS = 6.0
+FAIL_CLOSED = frozenset({"ivr", "payment"})
+"""Whose hold ends at once when the pause was not proven: they go on without a card (invariant 3)."""
 CLAIM_RESERVE_SECONDS = 1.0
+NO_CALL = "CA" + "0" * 32
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The call as it is now, and why the wish was not met; `problem` is None when it was."""
-
-    call: Call
-    now: datetime
-    problem: Problem | Denial | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """What a transaction left to do. `taken` is the monotonic time before it began: its claim is no younger."""
-
-    call: Call
-    now: datetime
-    taken: float
-    effect: Effect | None = None
-    refused: Problem | Denial | None = None
-
-    @property
-    def is_claimed(self) -> bool:
-        return isinstance(self.effect, Command | Look | Merge)
-
-
-_Result = Callable[[_Step, float], Outcome | None]
-"""What came of a step, given the seconds waited so far; None to go on."""
 
 
 class CallControl:
@@ -106,7 +80,10 @@ class CallControl:
         *,
         admitted_max: int,
         commanding_max: int,
+        patience_seconds: Mapping[str, float] = PATIENCE_SECONDS,
+        background: Executor | None = None,
     ) -> None:
+        """`background` runs what follows from a report; by default a few threads of our own."""
         self._database = database
         self._journal = journal
         self._gateway = gateway
@@ -115,7 +92,9 @@ class CallControl:
         self._admitted = threading.BoundedSemaphore(admitted_max)
         self._places = threading.BoundedSemaphore(commanding_max)
         self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
-        self._background = ThreadPoolExecutor(16, thread_name_prefix="converge")
+        self._patience_seconds = patience_seconds
+        self._background = background or ThreadPoolExecutor(16, thread_name_prefix="converge")
+        self.outage = Outage(database, journal, self._background.submit)
 
     # What people and programs ask
 
@@ -140,15 +119,29 @@ class CallControl:
             legs=legs,
             conference=conference,
         )
-        return self._in_turn(sid, message, by, lambda _: _PauseResult(holder))
+        outcome = self._in_turn(sid, message, by, lambda _: PauseJudge(holder))
+        if outcome.problem is None or by.source not in FAIL_CLOSED:
+            return outcome
+        step = self._write(outcome.call.sid, GiveUp(by=by, holder=holder))
+        self.converge_soon(step.call.sid)
+        return Outcome(step.call, step.now, outcome.problem)
+
+    def beat(self, sid: str, by: By, holder: str) -> Outcome:
+        """A payment step or form is still open: its hold goes on, up to the hard limit."""
+        step = self._write(sid, Beat(by=by, holder=holder))
+        return Outcome(step.call, step.now, why_not_safe(step.call, step.now))
 
     def resume(self, sid: str, by: By, holder: str) -> Outcome:
         """Release the holder's own hold; what no other hold keeps paused records again."""
-        return self._in_turn(sid, Resume(by=by, holder=holder), by, _ResumeResult)
+        return self._in_turn(sid, Resume(by=by, holder=holder), by, ResumeJudge)
+
+    def release(self, sid: str, by: By, hold: str) -> Outcome:
+        """A supervisor ends one hold, whoever it belongs to."""
+        return self._in_turn(sid, Release(by=by, hold=hold), by, ResumeJudge)
 
     def stop(self, sid: str, by: By) -> Outcome:
         """End the call's recordings for good."""
-        return self._in_turn(sid, Stop(by=by), by, lambda _: _stop_result)
+        return self._in_turn(sid, Stop(by=by), by, lambda _: stop_judge)
 
     def take(self, sid: str, by: By, agent: str) -> Outcome:
         """An agent claims a call whose legs name no agent."""
@@ -159,49 +152,21 @@ class CallControl:
 
     def receive(self, report: Report, digest: bytes) -> bool:
         """Take in a status callback, once; False if it was a repeat. What follows from it is done beside."""
-        touched: list[str] = []
 
-        def change(transaction: Transaction) -> bool:
-            touched.clear()
-            if deliveries.is_repeat(transaction, digest):
-                return False
-            touched.extend(self._report(transaction, sid, report) for sid in _sids_of(transaction, report))
-            return True
+        def change(transaction: Transaction) -> list[str] | None:
+            return intake.take_in(transaction, report, digest, self._account, self._policy)
 
-        is_new = self._journal.write(change, report.call or report.conference or "")
-        for sid in touched:
+        told = self._journal.write(change, report.call or report.conference or "")
+        for sid in dict.fromkeys(told or ()):
             self.converge_soon(sid)
-        return is_new
-
-    def _report(self, transaction: Transaction, sid: str, report: Report) -> str:
-        loaded = calls.load(transaction, sid, report.account or self._account)
-        call = loaded.call
-        facts: tuple[Fact, ...] = ()
-        message = report.message
-        if isinstance(message, CallReported):
-            message = replace(message, agent=users.agent_at(transaction.connection, *report.contacts))
-            if message.parent is not None and call.sid == message.parent:
-                call, facts = self._absorb(transaction, call, message.sid, loaded.now)
-        decision = decide(call, message, loaded.now, self._policy)
-        facts = (*facts, *decision.facts)
-        if not (loaded.is_new and not facts):
-            calls.save(transaction, loaded, decision.call, facts)
-        return decision.call.sid
-
-    def _absorb(self, transaction: Transaction, parent: Call, leg: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
-        """If the leg was taken for a call of its own until now, its holds and recordings move to the parent."""
-        known = calls.load(transaction, leg, parent.account)
-        if known.is_new or known.call.sid != leg or known.call.over:
-            return parent, ()
-        united, emptied, facts = unite(parent, known.call, now, self._policy)
-        calls.save(transaction, known, emptied, ())
-        return united, facts
+        return told is not None
 
     # Converging
 
-    def converge(self, sid: str, patience_seconds: float = PATIENCE_SECONDS["system"]) -> Outcome:
-        """Bring the call to what is desired, as far as it goes within the patience."""
-        return self._until(sid, None, patience_seconds, lambda _: _as_it_is)
+    def converge(self, sid: str, patience_seconds: float | None = None) -> Outcome:
+        """Bring the call to what is desired, as far as it goes without waiting, within the patience."""
+        patience = self._patience_seconds["system"] if patience_seconds is None else patience_seconds
+        return self._until(sid, None, patience, lambda _: as_it_is)
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
@@ -220,6 +185,12 @@ class CallControl:
         call = self.find(sid)
         return call is not None and (call.claim is not None or next_effect(call, "", datetime.now(UTC)) is not None)
 
+    def probe(self) -> None:
+        """While Twilio is known to be away, ask it anything: its next answer ends that, also when no call is paused."""
+        if Finding.OUTAGE in self.outage.known():
+            seen = self._gateway.fetch_call(self._account, NO_CALL)
+            self.outage.heard(Answered(token="", seen=seen))
+
     def close(self) -> None:
         """Let what is under way come to its end."""
         self._background.shutdown(wait=True, cancel_futures=True)
@@ -231,12 +202,12 @@ class CallControl:
 
     # The loop
 
-    def _in_turn(self, sid: str, message: Message, by: By, judge: Callable[[_Step], _Result]) -> Outcome:
+    def _in_turn(self, sid: str, message: Message, by: By, judge: Callable[[Step], Judge]) -> Outcome:
         """Command when it is our turn. The wish itself never waits for one: without a turn the worker sees to it.
 
         Turns are capped, so that webhooks and health checks always find a thread.
         """
-        patience = PATIENCE_SECONDS[by.source]
+        patience = self._patience_seconds[by.source]
         if self._places.acquire(blocking=False):
             return self._with_place(sid, message, patience, judge)
         began = time.monotonic()
@@ -255,7 +226,7 @@ class CallControl:
         return Outcome(step.call, step.now, problem)
 
     def _with_place(
-        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[_Step], _Result]
+        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[Step], Judge]
     ) -> Outcome:
         try:
             return self._until(sid, message, patience_seconds, judge)
@@ -263,7 +234,7 @@ class CallControl:
             self._places.release()
 
     def _until(
-        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[_Step], _Result]
+        self, sid: str, message: Message | None, patience_seconds: float, judge: Callable[[Step], Judge]
     ) -> Outcome:
         """Go round until it is said what came of it, or the patience is over; what was claimed is always carried out.
 
@@ -285,7 +256,7 @@ class CallControl:
                 return Outcome(step.call, step.now, problem or Problem.UNANSWERED)
             step = self._advance(step, deadline)
 
-    def _advance(self, step: _Step, deadline: float) -> _Step:
+    def _advance(self, step: Step, deadline: float) -> Step:
         """One round: carry out what was claimed, or wait for whoever holds the claim, or until the next try is due."""
         match step.effect:
             case Command() | Look():
@@ -302,7 +273,7 @@ class CallControl:
         """Whether a whole attempt still fits into the patience: the last one is included in it."""
         return time.monotonic() + self._gateway.timeout_seconds < deadline
 
-    def _look_again(self, step: _Step, *, may_claim: bool) -> _Step:
+    def _look_again(self, step: Step, *, may_claim: bool) -> Step:
         """Read without a lock; only when something can be done is a transaction worth it."""
         call = self.find(step.call.sid) or step.call
         looked = time.monotonic()
@@ -310,14 +281,14 @@ class CallControl:
         is_free = call.claim is None or call.claim.until <= now
         if may_claim and is_free and (call.claim is not None or next_effect(call, "", now) is not None):
             return self._write(call.sid, converge=True)
-        return _Step(call, now, looked)
+        return Step(call, now, looked)
 
-    def _write(self, sid: str, *messages: Message, converge: bool = False) -> _Step:
+    def _write(self, sid: str, *messages: Message, converge: bool = False) -> Step:
         """One transaction: the messages, then the next effect claimed."""
         taken = time.monotonic()
         token = secrets.token_hex(16)
 
-        def change(transaction: Transaction) -> _Step:
+        def change(transaction: Transaction) -> Step:
             loaded = calls.load(transaction, sid, self._account)
             decision = Decision(call=loaded.call)
             facts: tuple[Fact, ...] = ()
@@ -325,52 +296,14 @@ class CallControl:
                 decision = decide(decision.call, message, loaded.now, self._policy)
                 facts += decision.facts
             if converge and not decision.refused and not isinstance(decision.effect, Merge):
-                decision = self._claimed(transaction, decision.call, token, loaded.now)
+                decision = peers.claim(transaction, decision.call, token, loaded.now, self._policy)
                 facts += decision.facts
             if not (loaded.is_new and not facts):
                 calls.save(transaction, loaded, decision.call, facts)
-            self._tell_peers(transaction, loaded.call, decision)
-            return _Step(decision.call, loaded.now, taken, decision.effect, decision.refused)
+            peers.tell(transaction, loaded.call, decision)
+            return Step(decision.call, loaded.now, taken, decision.effect, decision.refused)
 
         return self._journal.write(change, sid)
-
-    def _claimed(self, transaction: Transaction, call: Call, token: str, now: datetime) -> Decision:
-        """The next effect. What another call of the same conference needs or does comes first: the recording is one."""
-        peers = [loaded.call for loaded in self._peers(transaction, call)]
-        resuming = [peer.claim.until for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
-        if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
-            return Decision(call=call, effect=Wait(until=max(resuming)))
-        decision = decide(call, Converge(token=token), now, self._policy)
-        effect = decision.effect
-        if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
-            return decision
-        if any(desired(peer) is Wish.PAUSED and not peer.over for peer in peers):
-            return decide(call, Shared(recording=effect.target.recording), now, self._policy)
-        return decision
-
-    def _tell_peers(self, transaction: Transaction, before: Call, decision: Decision) -> None:
-        """A resume of a conference's recording undoes what other calls believe of it, also if it arrives late."""
-        call, effect = decision.call, decision.effect
-        resumes = isinstance(effect, Command) and effect.wish is Wish.RECORDING and effect.target.of is Of.CONFERENCE
-        late = call.late_resume_until if call.late_resume_until != before.late_resume_until else None
-        if not call.conferences or not (resumes or late):
-            return
-        for loaded in self._peers(transaction, call):
-            peer = loaded.call
-            known = peer.recording(effect.target.recording) if resumes and isinstance(effect, Command) else None
-            if known is not None and known.state is State.PAUSED:
-                peer = peer.with_recording(replace(known, state=State.UNKNOWN, confirmed_at=None))
-            if late is not None and (peer.late_resume_until is None or peer.late_resume_until < late):
-                peer = replace(peer, late_resume_until=late)
-            calls.save(transaction, loaded, peer, ())
-
-    def _peers(self, transaction: Transaction, call: Call) -> list[Loaded]:
-        """The other calls known in this call's conferences, locked in the order of their SIDs."""
-        sids = {sid for one in call.conferences for sid in calls.of_conference(transaction.connection, one)} - {
-            call.sid
-        }
-        loaded = [calls.load(transaction, sid, call.account) for sid in sorted(sids)]
-        return [one for one in loaded if not one.is_new and one.call.sid != call.sid]
 
     def _merge(self, child: Call, parent_sid: str) -> None:
         def change(transaction: Transaction) -> None:
@@ -387,7 +320,7 @@ class CallControl:
 
     # Carrying out one effect, outside any transaction
 
-    def _perform(self, step: _Step, effect: Command | Look) -> Answered:
+    def _perform(self, step: Step, effect: Command | Look) -> Answered:
         account = step.call.account
         left = self._policy.claim.total_seconds() - (time.monotonic() - step.taken)
         if left < self._gateway.timeout_seconds + CLAIM_RESERVE_SECONDS:
@@ -398,10 +331,15 @@ class CallControl:
         deadline = time.monotonic() + self._gateway.timeout_seconds
         lists = [self._lists.submit(self._gateway.list_recordings, account, of, owner) for of, owner in effect.lists]
         if isinstance(effect, Look):
-            seen = self._gateway.fetch_call(account, step.call.sid) if effect.ask_call else None
-            return Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
-        reply = self._gateway.command(account, effect.target, effect.wish)
-        return Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
+            seen = self._gateway.fetch_call(account, effect.asks) if effect.asks else None
+            answered = Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
+        elif effect.target.recording == NEW:
+            answered = Answered(token=effect.token, reply=self._gateway.start_recording(account, effect.target.owner))
+        else:
+            reply = self._gateway.command(account, effect.target, effect.wish)
+            answered = Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
+        self.outage.heard(answered)
+        return answered
 
 
 def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: float) -> tuple[Listing, ...]:
@@ -415,72 +353,9 @@ def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: floa
     )
 
 
-def _pause_before_looking(step: _Step) -> float:
+def _pause_before_looking(step: Step) -> float:
     """Seconds: short while somebody else commands; until the next try otherwise, but soon enough to see a new wish."""
     if step.effect is not None or step.call.next_at is None:
         return LOOK_AGAIN_SECONDS
     until_next = (step.call.next_at - step.now).total_seconds()
     return min(max(until_next, LOOK_AGAIN_SECONDS), LOOK_AGAIN_SECONDS_MAX)
-
-
-# What came of it
-
-
-@dataclass(frozen=True, slots=True)
-class _PauseResult:
-    """Done when it is safe, when our hold is gone, or when going on cannot help the one who waits."""
-
-    holder: str
-
-    def __call__(self, step: _Step, waited_seconds: float) -> Outcome | None:
-        call = step.call
-        why = step.refused or why_not_safe(call, step.now)
-        if why is None or step.refused is not None:
-            return Outcome(call, step.now, why)
-        if call.hold_of(self.holder) is None:
-            return Outcome(call, step.now, why if call.over else Problem.SUPERSEDED)
-        is_hopeless = why in {Problem.LATE_RESUME, Problem.CREDENTIALS}
-        is_settled = why is Problem.NOTHING_RECORDING and waited_seconds >= TOO_EARLY_SECONDS
-        return Outcome(call, step.now, why) if is_hopeless or is_settled else None
-
-
-class _ResumeResult:
-    """Done when nothing is left to resume, or when other holds keep the call paused, as they may."""
-
-    def __init__(self, first: _Step) -> None:
-        self._is_held_by_others = desired(first.call) is Wish.PAUSED
-
-    def __call__(self, step: _Step, waited_seconds: float) -> Outcome | None:  # noqa: ARG002 - one shape for all results
-        call = step.call
-        if step.refused is not None or desired(call) is Wish.PAUSED:
-            superseded = None if self._is_held_by_others else Problem.SUPERSEDED
-            return Outcome(call, step.now, step.refused or superseded)
-        if call.over:
-            return Outcome(call, step.now, call.problem or Problem.CALL_OVER)
-        if call.problem is Problem.CREDENTIALS:
-            return Outcome(call, step.now, call.problem)
-        is_met = call.claim is None and next_effect(replace(call, next_at=None), "", step.now) is None
-        return Outcome(call, step.now) if is_met or call.problem is Problem.NOTHING_RECORDING else None
-
-
-def _stop_result(step: _Step, waited_seconds: float) -> Outcome | None:
-    call = step.call
-    if step.refused is not None or call.over:
-        return Outcome(call, step.now, step.refused or call.problem)
-    if observed(call) == "stopped":
-        return Outcome(call, step.now)
-    is_settled = call.problem is Problem.NOTHING_RECORDING and waited_seconds >= TOO_EARLY_SECONDS
-    return Outcome(call, step.now, call.problem) if is_settled or call.problem is Problem.CREDENTIALS else None
-
-
-def _as_it_is(step: _Step, waited_seconds: float) -> Outcome:  # noqa: ARG001 - one shape for all results
-    return Outcome(step.call, step.now)
-
-
-def _sids_of(transaction: Transaction, report: Report) -> tuple[str, ...]:
-    """The calls that a report speaks of: one, or all that are known to be in the conference, in lock order."""
-    named = (report.call,) if report.call else ()
-    if report.conference is not None and not isinstance(report.message, CallReported):
-        named = (*calls.of_conference(transaction.connection, report.conference), *named)
-    found = (calls.find(transaction.connection, sid) for sid in named)
-    return tuple(sorted({call.sid if call else sid for call, sid in zip(found, named, strict=True)}))

@@ -36,7 +36,12 @@ class Policy:
     claim: timedelta = timedelta(seconds=5)
     late: timedelta = timedelta(seconds=15)
     pause_max: timedelta = timedelta(seconds=300)
+    hard_max: timedelta = timedelta(seconds=900)
+    warning: timedelta = timedelta(seconds=10)
+    """Between the end of *safe* and the resume that follows it."""
     expiry: Literal["resume", "alert"] = "resume"
+    stop_after: timedelta | None = None
+    """How long a pause may stay unproven before the recording is stopped instead; None: never."""
 
 
 # What people and programs ask
@@ -57,7 +62,31 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """Release the holder's own hold."""
+    """Release the holder's own hold; for the call's agent, also those of agents who have handed the call over."""
+
+    by: By
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A supervisor ends one hold, whoever it belongs to."""
+
+    by: By
+    hold: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """A payment step or form is still open: prolong the holder's hold, up to the hard limit."""
+
+    by: By
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """The step that opened the hold goes on without a card: the pause was not proven in time."""
 
     by: By
     holder: str
@@ -83,13 +112,17 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReported:
-    """A call-status callback. `agent` is the user whose contact is on this leg; `caller` is masked."""
+    """A call-status callback. `agent` is the agent whose contact is on this leg, `staff` whether anybody of ours is;
+    `caller` is masked. `at` is Twilio's own time of the event.
+    """
 
     sid: str
     status: str
     parent: str | None = None
     sequence: int | None = None
+    at: datetime | None = None
     agent: str | None = None
+    staff: bool = False
     caller: str | None = None
     by: By = TWILIO
 
@@ -108,11 +141,14 @@ class RecordingReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConferenceReported:
-    """A participant joined or left, or the conference ended."""
+    """A participant joined or left, or the conference ended. `staff`: which of those known in it are ours."""
 
     conference: str
     event: str
     participant: str | None = None
+    sequence: int | None = None
+    at: datetime | None = None
+    staff: frozenset[str] = frozenset()
     by: By = TWILIO
 
 
@@ -167,6 +203,7 @@ class CallSeen:
     ok: bool
     status: str | None = None
     parent: str | None = None
+    http_status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,8 +224,9 @@ class Shared:
 
 
 Message = (
-    Pause | Resume | Stop | Take | CallReported | RecordingReported | ConferenceReported | Converge | Answered
-    | Shared
+    Pause | Resume | Release | Beat | GiveUp | Stop | Take
+    | CallReported | RecordingReported | ConferenceReported
+    | Converge | Answered | Shared
 )  # fmt: skip
 
 
@@ -197,7 +235,7 @@ Message = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where a command goes: a recording by its SID or `Twilio.CURRENT`, at its call, leg or conference."""
+    """Where a command goes: a recording by its SID, `Twilio.CURRENT` or `new`, at its call, leg or conference."""
 
     of: Of
     owner: str
@@ -206,7 +244,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """POST `wish` to `target`; list `lists` beside it."""
+    """POST `wish` to `target`, or begin a new recording there; list `lists` beside it."""
 
     token: str
     wish: Wish
@@ -216,11 +254,11 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Only ask Twilio: the lists, and the call itself if `ask_call`."""
+    """Only ask Twilio: the lists, and the call, or a leg of it, that is named by `asks`."""
 
     token: str
     lists: tuple[tuple[Of, str], ...] = ()
-    ask_call: bool = False
+    asks: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +288,18 @@ class Denial(StrEnum):
     CONFERENCE_STOP = "conference-stop"
 
 
+class Finding(StrEnum):
+    """What compliance has to look at."""
+
+    NEVER_PROVEN = "pause-never-proven"
+    PAYMENT_STILL_OPEN = "payment-still-open"
+    LONG_HOLD = "long-hold"
+    DRIFT = "drift"
+    NOT_RESTARTED = "recording-not-restarted"
+    CREDENTIALS = "twilio-credentials"
+    OUTAGE = "twilio-outage"
+
+
 # What the log says
 
 
@@ -270,6 +320,26 @@ class Fact:
     before: str | None = None
     after: str | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
+
+
+def finding(
+    kind: Finding,
+    *,
+    by: By = SYSTEM,
+    cause: str | None = None,
+    recording: str | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> Fact:
+    """The entry by which compliance is told."""
+    return Fact(
+        type="finding.raised",
+        by=by,
+        cause=cause,
+        recording=recording,
+        outcome="failure",
+        reason=kind.value,
+        detail=detail or {},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.call import CALL_OVER, CURRENT, Call, Claim, Of, Problem, Recording, State, Wish, desired, is_safe, observed
+from bot import holds
+from bot.call import (
+    CALL_OVER,
+    CURRENT,
+    NEW,
+    Call,
+    Claim,
+    Of,
+    Problem,
+    Recording,
+    State,
+    Wish,
+    desired,
+    is_safe,
+    observed,
+)
 from bot.messages import (
     SYSTEM,
     TWILIO,
@@ -18,6 +33,7 @@ from bot.messages import (
     CallSeen,
     Decision,
     Fact,
+    Finding,
     Kind,
     Listing,
     Merge,
@@ -25,11 +41,13 @@ from bot.messages import (
     Reply,
     Shared,
     Target,
+    finding,
 )
 
 RETRY_FIRST = timedelta(seconds=0.25)
 RETRY_MAX = timedelta(seconds=15)
 RECONFIRM_AFTER = (timedelta(seconds=5), timedelta(seconds=15))
+FAILED_STARTS_REPORTED = 3
 
 NOTHING_THERE = frozenset({21220, 20404, 404})
 SEVERAL = 16108
@@ -53,9 +71,15 @@ def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> De
         return Decision(call=call)
     before = call
     call = replace(call, claim=None)
+    jitter = int(message.token[:4] or "0", 16) / 0xFFFF
+    if message.reply is not None and _is_left_behind(call, claim):
+        call = _let_go(call, claim, message.reply, now, jitter)
+        return Decision(call=call, facts=_outcome_facts(before, call, claim, message.reply, now))
     if call.over:
         return Decision(call=call, facts=_outcome_facts(before, call, claim, message.reply, now))
-    jitter = int(message.token[:4] or "0", 16) / 0xFFFF
+    if message.reply is not None and claim.target == NEW:
+        call, began = _began(call, message.reply, now, policy, jitter)
+        return Decision(call=call, facts=(*_outcome_facts(before, call, claim, message.reply, now), *began))
     if message.reply is not None and claim.wish is not None:
         call = _replied(call, claim.wish, claim, message.reply, now, policy, jitter)
     call, found = _listed(call, message, claim, now, jitter)
@@ -114,43 +138,42 @@ def is_whole(listings: tuple[Listing, ...], told: tuple[str, ...] = ()) -> bool:
     return any(one.of is Of.CALL for one in listings) and came
 
 
-def end(call: Call, status: str, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
-    """The call is over: its holds close, what was still paused is told, nothing is sent any more."""
-    closed = close_holds(call, "the call ended")[1]
-    left = tuple(
-        Fact(type="recording.left_paused", recording=recording.sid, before=State.PAUSED, after=State.ENDED)
-        for recording in call.live
-        if recording.state is State.PAUSED
-    )
+def end(call: Call, status: str, now: datetime, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
+    """The call is over: its holds close, what was still paused is told, nothing of it is sent any more.
+
+    A conference may go on without it: its recording is not the call's any more, but is let go if we hold it paused.
+    """
+    call, closed = holds.close_all(call, "the call ended", now)
+    call, left = end_recordings(call)
     fact = Fact(type="call.ended", by=by, before=call.status, after=status)
-    recordings = tuple(replace(r, state=State.ENDED, doubt=False) if r.live else r for r in call.recordings)
     problem = Problem.UNKNOWN_CALL if status == "unknown-to-twilio" else Problem.CALL_OVER
     over = replace(
-        call, status=status, holds=(), recordings=recordings, resume_wanted=False, reconfirm_at=(), next_at=None,
-        look_first=False, ask_call=False, doubt=False, problem=problem, problem_status=None, problem_code=None,
+        call, status=status, conferences=(), left=(*call.left, *call.conferences), resume_wanted=False, stop_at=None,
+        gap_since=None, reconfirm_at=(), next_at=None, look_first=False, ask_call=False, doubt=False, problem=problem,
     )  # fmt: skip
     return over, (fact, *closed, *left)
 
 
-def close_holds(call: Call, why: str) -> tuple[Call, tuple[Fact, ...]]:
-    """No card can come any more: every hold closes."""
+def end_recordings(call: Call, owner: str | None = None) -> tuple[Call, tuple[Fact, ...]]:
+    """The recordings of the call and its legs are over, or those of the conference `owner`."""
+    ended = [
+        one for one in call.recordings
+        if one.live and (one.owner == owner if owner is not None else one.of is not Of.CONFERENCE)
+    ]  # fmt: skip
     facts = tuple(
-        Fact(
-            type="hold.closed",
-            cause=hold.id,
-            reason=why,
-            before=Wish.PAUSED,
-            detail={"hold": hold.id, "holder": hold.holder},
-        )
-        for hold in call.holds
+        Fact(type="recording.left_paused", recording=one.sid, before=State.PAUSED, after=State.ENDED)
+        for one in ended
+        if one.state is State.PAUSED
     )
-    return replace(call, holds=()), facts
+    for one in ended:
+        call = call.with_recording(replace(one, state=State.ENDED, doubt=False, toggle=False))
+    return call, facts
 
 
 def _touched(call: Call, target: str | None) -> tuple[Recording, ...]:
     if target == CURRENT:
         return call.live_on_call
-    return tuple(recording for recording in call.live if recording.sid == target)
+    return tuple(recording for recording in call.recordings if recording.live and recording.sid == target)
 
 
 # The reply to a command
@@ -159,7 +182,6 @@ def _touched(call: Call, target: str | None) -> tuple[Recording, ...]:
 def _replied(
     call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime, policy: Policy, jitter: float
 ) -> Call:  # fmt: skip
-    call = replace(call, problem_status=reply.http_status, problem_code=reply.code)
     match reply.kind:
         case Kind.CONFIRMED:
             return _confirmed(call, wish, claim, reply, now)
@@ -181,18 +203,17 @@ def _confirmed(call: Call, wish: Wish, claim: Claim, reply: Reply, now: datetime
         state = STATE_OF[wish]
         known = replace(
             known, state=state, confirmed_at=now, commanded=True, toggle=False, unanswered=None, doubt=False,
-            failures=0, next_at=None,
+            failures=0, next_at=None, resumed_at=now if wish is Wish.RECORDING else known.resumed_at,
         )  # fmt: skip
     call = replace(
-        call.with_recording(known), failures=0, next_at=None, problem=None, problem_status=None, problem_code=None,
-        nothing_said=None, ask_call=False,
+        call.with_recording(known), failures=0, next_at=None, problem=None, nothing_said=None, ask_call=False
     )  # fmt: skip
     if claim.target == CURRENT:
         others = tuple(replace(r, doubt=False) if r.of is Of.CALL and r.sid != sid else r for r in call.recordings)
         call = replace(call, doubt=False, unanswered=None, recordings=others)
         call = replace(call, resume_wanted=call.resume_wanted and wish is not Wish.RECORDING)
     if all(recording.state is State.RECORDING for recording in call.live):
-        call = replace(call, resume_wanted=False)
+        call = replace(call, resume_wanted=False, gap_since=None if call.live_on_call else call.gap_since)
     return _plan_reconfirmation(call, wish, now)
 
 
@@ -209,6 +230,8 @@ def _plan_reconfirmation(call: Call, wish: Wish, now: datetime) -> Call:
 
 def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
     """The command may have been applied, or may be until then."""
+    if claim.target == NEW:
+        return replace(call, look_first=True, late_resume_until=_latest(call.late_resume_until, until))
     touched = _touched(call, claim.target)
     for recording in touched:
         call = call.with_recording(
@@ -224,6 +247,8 @@ def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
 
 
 def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: float) -> Call:
+    if claim.wish is Wish.STOPPED and not _may_be_stopped(call):
+        call = replace(call, gap_since=None)
     if reply.code in NOTHING_THERE or reply.http_status == 404:
         return replace(call, nothing_said=claim.wish, nothing_said_of=claim.target, look_first=True)
     if reply.code == SEVERAL:
@@ -233,6 +258,71 @@ def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: floa
     is_passing = reply.http_status in {408, 429} or reply.code in {16114, 20429}
     why = Problem.BUSY if is_passing else Problem.REFUSED
     return _put_off(replace(call, problem=why), claim.target, now, jitter)
+
+
+def _began(
+    call: Call, reply: Reply, now: datetime, policy: Policy, jitter: float
+) -> tuple[Call, tuple[Fact, ...]]:  # fmt: skip
+    """A new recording after ours was stopped: it runs, or is tried again for as long as the call lasts.
+
+    One that was never answered may have begun: the list says so, before there are two.
+    """
+    if reply.kind is Kind.CONFIRMED and reply.recording is not None:
+        new = Recording(
+            sid=reply.recording, of=Of.CALL, owner=call.sid, state=State.RECORDING, confirmed_at=now, commanded=True,
+            resumed_at=now,
+        )  # fmt: skip
+        after, facts = close_gap(replace(call.with_recording(new), failures=0, next_at=None, problem=None), now)
+        return after, (Fact(type="recording.started", recording=new.sid, after=State.RECORDING), *facts)
+    if reply.kind is Kind.UNANSWERED:
+        late = _latest(call.late_resume_until, now + policy.late)
+        call = replace(call, look_first=True, late_resume_until=late)
+    asks = reply.code in NOTHING_THERE
+    call = _later(replace(call, ask_call=call.ask_call or asks), now, jitter)
+    is_told = call.failures == FAILED_STARTS_REPORTED
+    return call, (finding(Finding.NOT_RESTARTED, detail={"http": reply.http_status, "code": reply.code}),) * is_told
+
+
+def close_gap(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
+    """The call is recorded again; from when to when it was not is an entry of its own."""
+    if call.gap_since is None:
+        return call, ()
+    gap = {"from": call.gap_since.isoformat(), "to": now.isoformat()}
+    return replace(call, gap_since=None), (Fact(type="recording.gap", outcome="failure", detail=gap),)
+
+
+def _is_left_behind(call: Call, claim: Claim) -> bool:
+    known = call.recording(claim.target or "")
+    return known is not None and known.owner in call.left
+
+
+def _let_go(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: float) -> Call:
+    """A conference's recording that is not the call's any more: it runs, is over with its conference, or is tried
+    again. After an unanswered pause, which may still arrive, it is resumed once more.
+    """
+    known = call.recording(claim.target or "")
+    if known is None:
+        return call
+    is_over = reply.kind is Kind.REFUSED and (reply.code in NOTHING_THERE or reply.http_status == 404)
+    late = call.late_pause_until
+    if is_over:
+        known = replace(known, state=State.ENDED, doubt=False)
+    elif reply.kind is Kind.CONFIRMED and claim.wish is Wish.PAUSED:
+        known = replace(known, state=State.PAUSED, doubt=False)
+    elif reply.kind is not Kind.CONFIRMED:
+        delay = _delay(known.failures, jitter)
+        known = replace(known, state=State.UNKNOWN, doubt=True, failures=known.failures + 1, next_at=now + delay)
+    elif late is not None and late > now:
+        known = replace(known, state=State.RECORDING, doubt=True, confirmed_at=now, next_at=late)
+    else:
+        known = replace(known, state=State.RECORDING, doubt=False, confirmed_at=now, next_at=None)
+    return call.with_recording(known)
+
+
+def _may_be_stopped(call: Call) -> bool:
+    """Whether a stop of ours was confirmed, or may have been applied unanswered."""
+    stopped = any(one.state is State.STOPPED or one.unanswered is Wish.STOPPED for one in call.recordings)
+    return stopped or call.unanswered is Wish.STOPPED
 
 
 def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call:
@@ -277,11 +367,14 @@ def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: 
     if not message.listings:
         return call, ()
     facts: list[Fact] = []
-    doubt = call.doubt or call.look_first
+    before, doubt = call, call.doubt or call.look_first
     for listing in message.listings:
         for sid, status in listing.items:
-            call, fact = _listed_one(call, listing, sid, status, doubt=doubt)
+            call, fact = _listed_one(call, listing, sid, status, claim, doubt=doubt)
             facts.extend(fact)
+    if any(one.live and one.of is Of.CALL and before.recording(one.sid) is None for one in call.recordings):
+        call, gap = close_gap(call, now)
+        facts.extend(gap)
     if not is_whole(message.listings, call.told):
         why = next((one.why for one in message.listings if not one.ok), None)
         facts.append(Fact(type="list.failed", outcome="failure", reason=why))
@@ -314,12 +407,12 @@ def _without_unknown_names(call: Call, listings: tuple[Listing, ...]) -> tuple[C
 
 
 def _listed_one(
-    call: Call, listing: Listing, sid: str, status: str, *, doubt: bool
-) -> tuple[Call, tuple[Fact, ...]]:  # fmt: skip
+    call: Call, listing: Listing, sid: str, status: str, claim: Claim, *, doubt: bool
+) -> tuple[Call, tuple[Fact, ...]]:
     known = call.recording(sid)
     if status in LISTED_LIVE:
         if known is not None:
-            return call, ()
+            return _drifted(call, known, status, claim)
         new = Recording(sid=sid, of=listing.of, owner=listing.owner, doubt=doubt, unanswered=call.unanswered)
         fact = Fact(type="recording.found", recording=sid, after=State.UNKNOWN, detail={"of": listing.of})
         return call.with_recording(new), (fact,)
@@ -328,8 +421,23 @@ def _listed_one(
         return call, ()
     before = known.state if known else None
     ended = known or Recording(sid=sid, of=listing.of, owner=listing.owner)
+    state = State.STOPPED if ended.unanswered is Wish.STOPPED else state
     fact = Fact(type="recording.ended", recording=sid, before=before, after=state, detail={"seen": "list"})
     return call.with_recording(replace(ended, state=state, doubt=False)), (fact,)
+
+
+def _drifted(call: Call, known: Recording, status: str, claim: Claim) -> tuple[Call, tuple[Fact, ...]]:
+    """A list asked for after the pause was confirmed says that it runs: it is paused again, and compliance told."""
+    is_newer = known.confirmed_at is not None and claim.taken_at > known.confirmed_at
+    if status != "in-progress" or known.state is not State.PAUSED or not is_newer:
+        return call, ()
+    return drift(call, known)
+
+
+def drift(call: Call, known: Recording) -> tuple[Call, tuple[Fact, ...]]:
+    """Twilio says that a recording runs which it had confirmed paused."""
+    fact = finding(Finding.DRIFT, by=TWILIO, recording=known.sid)
+    return replace(call.with_recording(replace(known, state=State.RECORDING)), next_at=None), (fact,)
 
 
 # The call itself
@@ -338,18 +446,21 @@ def _listed_one(
 def _seen(
     call: Call, seen: CallSeen | None, now: datetime, jitter: float
 ) -> tuple[Call, tuple[Fact, ...], Merge | None]:
+    """`call.ask_call`: something depends on the answer. Else it was only asked because nothing was heard for long."""
     if seen is None:
         return call, (), None
+    is_needed = call.ask_call
     if not seen.ok:
-        return _later(replace(call, problem=call.problem or Problem.UNANSWERED), now, jitter), (), None
+        put_off = _later(replace(call, problem=call.problem or Problem.UNANSWERED), now, jitter)
+        return put_off if is_needed else call, (), None
     call = replace(call, ask_call=False)
     if seen.status is None:
-        return *end(call, "unknown-to-twilio", SYSTEM), None
-    if seen.parent is not None and seen.parent != call.sid:
+        return *end(call, "unknown-to-twilio", now, SYSTEM), None
+    if seen.parent is not None and seen.parent != call.sid and not call.orphaned:
         return replace(call, ask_call=True), (), Merge(parent=seen.parent)
     if seen.status in CALL_OVER:
-        return *end(call, seen.status, SYSTEM), None
-    if call.live:
+        return *end(call, seen.status, now, SYSTEM), None
+    if call.live or not is_needed:
         return replace(call, status=seen.status), (), None
     call = replace(
         call, status=seen.status, nothing_on_call_at=None, resume_wanted=False, problem=Problem.NOTHING_RECORDING
@@ -371,7 +482,7 @@ def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None,
             type=f"command.{outcome}",
             cause=claim.token,
             by=TWILIO if reply.kind in {Kind.CONFIRMED, Kind.REFUSED} else SYSTEM,
-            recording=reply.recording or (claim.target if claim.target != CURRENT else None),
+            recording=reply.recording or (claim.target if claim.target not in {CURRENT, NEW} else None),
             outcome="success" if outcome == "confirmed" else "failure" if outcome == "refused" else "unknown",
             reason=reply.why,
             before=observed(before),
@@ -392,17 +503,20 @@ def _put_off(call: Call, target: str | None, now: datetime, jitter: float) -> Ca
     known = call.recording(target) if target and target != CURRENT else None
     if known is None or len(call.live) < 2:
         return _later(call, now, jitter)
-    delay = min(RETRY_FIRST * 2 ** min(known.failures, 6), RETRY_MAX) * (0.75 + 0.5 * jitter)
-    return replace(
-        call.with_recording(replace(known, failures=known.failures + 1, next_at=now + delay)), next_at=None
-    )  # fmt: skip
+    waiting = replace(known, failures=known.failures + 1, next_at=now + _delay(known.failures, jitter))
+    return replace(call.with_recording(waiting), next_at=None)
 
 
 def _later(call: Call, now: datetime, jitter: float, at_least: timedelta = timedelta(0)) -> Call:
-    """Try again later: 0.25 s doubled for each failure in a row, at most 15 s, a quarter up or down by chance."""
-    doubled = RETRY_FIRST * 2 ** min(call.failures, 6)
-    delay = max(min(doubled, RETRY_MAX) * (0.75 + 0.5 * jitter), at_least)
+    """Try again later."""
+    delay = max(_delay(call.failures, jitter), at_least)
     return replace(call, failures=call.failures + 1, next_at=now + delay)
+
+
+def _delay(failures: int, jitter: float) -> timedelta:
+    """0.25 s doubled for each failure in a row, at most 15 s, a quarter up or down by chance."""
+    doubled: timedelta = RETRY_FIRST * 2 ** min(failures, 6)
+    return min(doubled, RETRY_MAX) * (0.75 + 0.5 * jitter)
 
 
 def _latest(a: datetime | None, b: datetime) -> datetime:

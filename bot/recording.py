@@ -6,12 +6,21 @@ having seen an event. So it does not matter which process asks, how often, or wh
 
 The rules, in the order of this file:
 
-1. *Wishes* open and release holds; the last one wins.
-2. *Converge* lets holds run out, takes over from dead processes, and claims the next effect.
-3. `next_effect`: to pause, `Twilio.CURRENT` while at most one live recording is known on the call, else each by its
-   SID, with the lists beside; to resume, only what was confirmed paused or is in doubt.
-
-What came of an effect is in `outcomes`, what Twilio reports on its own in `reports`.
+1. *Wishes* open, prolong and release holds (`holds`); the last one wins. Desired is `paused` while any hold is open.
+2. What Twilio *reports* (`reports`) adds legs, conferences and recordings, and ends them. A report never makes a call
+   safe; a new recording or participant makes it unsafe until it is proven again.
+3. *Converge* lets holds run out, takes over what a dead process left, chooses the next effect and claims it.
+4. `next_effect`, in this order: nothing before the back-off is over; Twilio's lists after anything that nobody
+   noted; the wanted command for whatever needs it; the lists, if they are not from this pause; a new recording, if ours
+   was stopped instead of paused; the call itself, if nothing was heard of it for long.
+5. To *pause*: `Twilio.CURRENT` while at most one live recording is known on the call, else each by its SID, with the
+   lists beside. What is not proven by `stop_at` is stopped instead, where the operator chose so (never a conference's).
+   To *resume*: only what was confirmed paused or is in doubt. What an unanswered command of the other direction may
+   have undone since is commanded again (`_stale_before`).
+6. A recording of a conference that the call has left is not the call's any more; if our pause still holds it, it is
+   resumed, even after the call is over. Nothing else is ever sent for a call that is over.
+7. *Outcomes* (`outcomes`): only a reply that names the wanted status confirms. An unanswered command leaves a doubt,
+   and for `Policy.late` it may still arrive.
 """
 
 from __future__ import annotations
@@ -20,14 +29,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from bot import outcomes, reports
+from bot import holds, outcomes, reports
 from bot.call import (
-    CALL_OVER,
     CURRENT,
+    NEW,
     Call,
     Claim,
-    Hold,
-    Leg,
     Of,
     Problem,
     Recording,
@@ -35,10 +42,13 @@ from bot.call import (
     Wish,
     desired,
     is_listed,
+    is_safe,
+    is_stopped_instead,
     observed,
 )
 from bot.messages import (
     Answered,
+    Beat,
     CallReported,
     Command,
     ConferenceReported,
@@ -47,11 +57,13 @@ from bot.messages import (
     Denial,
     Effect,
     Fact,
+    GiveUp,
     Look,
     Message,
     Pause,
     Policy,
     RecordingReported,
+    Release,
     Resume,
     Shared,
     Stop,
@@ -59,22 +71,31 @@ from bot.messages import (
     Target,
     Wait,
 )
+from bot.outcomes import OPPOSITE
 
-OPPOSITE = {Wish.PAUSED: Wish.RECORDING, Wish.RECORDING: Wish.PAUSED}
+QUIET = timedelta(minutes=5)
+"""A call of which nothing was heard for so long is asked about: the callback of its end may have been lost."""
 
 
 def decide(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:
     """Total over every state and message. `now` is the database's clock."""
     decision = _dispatch(call, message, now, policy)
-    return replace(decision, call=_after_a_change_of_wish(call, decision.call, now))
+    after = _after_a_change_of_wish(call, decision.call, now)
+    return replace(decision, call=_noted(call, after, now, policy))
 
 
 def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:  # noqa: C901 - one line a case
     match message:
         case Pause():
-            return _pause(call, message, now, policy)
+            return holds.pause(call, message, now, policy)
         case Resume():
-            return _resume(call, message)
+            return holds.resume(call, message, now)
+        case Release():
+            return holds.release(call, message, now)
+        case Beat():
+            return holds.beat(call, message, now, policy)
+        case GiveUp():
+            return holds.give_up(call, message, now)
         case Stop():
             return _stop(call, message)
         case Take():
@@ -106,13 +127,26 @@ def _after_a_change_of_wish(before: Call, after: Call, now: datetime) -> Call:
         reconfirm_at=(),
         nothing_on_call_at=None,
         resume_wanted=after.resume_wanted and wish is Wish.RECORDING,
+        stop_at=None,
         recordings=tuple(replace(one, toggle=False, failures=0, next_at=None) for one in after.recordings),
         failures=0,
         next_at=None,
         problem=None if not after.over else after.problem,
-        problem_status=None,
-        problem_code=None,
     )
+
+
+def _noted(before: Call, after: Call, now: datetime, policy: Policy) -> Call:
+    """What every change leaves behind: when it was, whether the holds were ever proven, how long that may take."""
+    if after == before:
+        return after
+    heard = replace(after, heard_at=now)
+    if desired(after) is not Wish.PAUSED or after.over:
+        return heard
+    if is_safe(after, now):
+        return replace(heard, stop_at=None, holds=tuple(replace(hold, proven=True) for hold in after.holds))
+    if policy.stop_after is None or after.stop_at is not None:
+        return heard
+    return replace(heard, stop_at=now + policy.stop_after)
 
 
 def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Call, Call, tuple[Fact, ...]]:
@@ -120,128 +154,38 @@ def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     leg.
     """
     united, emptied, facts = reports.merge(parent, child, now, policy)
-    return _after_a_change_of_wish(parent, united, now), emptied, facts
+    united = _after_a_change_of_wish(parent, united, now)
+    return _noted(parent, united, now, policy), emptied, facts
 
 
-# 1. Wishes
-
-
-def _pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decision:
-    if message.by.source == "agent" and call.agent != message.by.actor:
-        return _refuse(call, message, "pause.refused", Denial.NOT_YOURS)
-    if call.status == "unknown-to-twilio":
-        call = replace(call, status="unknown")
-    if call.over:
-        return _refuse(call, message, "pause.refused", Problem.CALL_OVER)
-    if call.stop_wanted:
-        return _refuse(call, message, "pause.refused", Denial.STOPPED)
-    call, facts = _with_names(call, message, now)
-    wanted = policy.pause_max if message.max_seconds is None else timedelta(seconds=message.max_seconds)
-    expires_at = now + min(max(wanted, timedelta(seconds=1)), policy.pause_max)
-    own = call.hold_of(message.holder)
-    if own is None:
-        hold = Hold(
-            id=message.hold_id, holder=message.holder, reason=message.reason, opened_at=now, expires_at=expires_at
-        )
-        holds: tuple[Hold, ...] = (*call.holds, hold)
-    else:
-        hold = replace(
-            own, expires_at=max(own.expires_at, expires_at), reason=message.reason or own.reason, overdue=False
-        )
-        holds = tuple(hold if known.id == hold.id else known for known in call.holds)
-    fact = Fact(
-        type="hold.opened" if own is None else "hold.extended",
-        id=hold.id if own is None else None,
-        cause=None if own is None else hold.id,
-        by=message.by,
-        reason=hold.reason,
-        before=desired(call),
-        after=Wish.PAUSED,
-        detail={"hold": hold.id, "holder": hold.holder, "expires_at": hold.expires_at.isoformat()},
-    )
-    return Decision(call=replace(call, holds=holds, next_at=None, failures=0), facts=(*facts, fact))
-
-
-def _with_names(call: Call, message: Pause, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
-    """Legs and conferences that the caller knows of, where no callback told us (Flex links two legs by the
-    conference).
-    """
-    known = call.names | {call.sid}
-    legs = tuple(Leg(sid=sid, status="in-progress", since=now) for sid in message.legs if sid not in known)
-    conference = message.conference if message.conference and message.conference not in call.conferences else None
-    if not legs and conference is None:
-        return call, ()
-    conferences = (*call.conferences, conference) if conference else call.conferences
-    fact = Fact(
-        type="call.joined",
-        by=message.by,
-        detail={"legs": [leg.sid for leg in legs], "conference": conference},
-    )
-    told = (*call.told, *(leg.sid for leg in legs), *((conference,) if conference else ()))
-    return replace(call, legs=(*call.legs, *legs), conferences=conferences, told=told, joined_at=now), (fact,)
-
-
-def _resume(call: Call, message: Resume) -> Decision:
-    """Ends the holder's own hold. Without one, an unknown call is resumed once, because somebody asked for it."""
-    if message.by.source == "agent" and call.agent != message.by.actor and call.hold_of(message.holder) is None:
-        return _refuse(call, message, "resume.refused", Denial.NOT_YOURS)
-    own = call.hold_of(message.holder)
-    if own is not None:
-        holds = tuple(hold for hold in call.holds if hold.id != own.id)
-        after = replace(call, holds=holds, next_at=None, failures=0)
-        fact = Fact(
-            type="hold.released",
-            cause=own.id,
-            by=message.by,
-            reason=own.reason,
-            before=desired(call),
-            after=desired(after),
-            detail={"hold": own.id, "holder": own.holder},
-        )
-        return Decision(call=after, facts=(fact,))
-    if call.holds:
-        return _refuse(call, message, "resume.refused", Denial.HELD_BY_OTHERS)
-    if call.over and call.status != "unknown-to-twilio":
-        return _refuse(call, message, "resume.refused", Problem.CALL_OVER)
-    if observed(call) == "recording" or call.stop_wanted:
-        return Decision(call=call)
-    status = "unknown" if call.status == "unknown-to-twilio" else call.status
-    return Decision(
-        call=replace(call, status=status, resume_wanted=True, next_at=None, failures=0, problem=None),
-        facts=(Fact(type="resume.requested", by=message.by, before=observed(call)),),
-    )
+# 1. Wishes; those about holds are in `holds`
 
 
 def _stop(call: Call, message: Stop) -> Decision:
     if call.over:
-        return _refuse(call, message, "stop.refused", Problem.CALL_OVER)
+        return holds.refuse(call, message, Problem.CALL_OVER)
     if any(recording.of is Of.CONFERENCE for recording in call.live):
-        return _refuse(call, message, "stop.refused", Denial.CONFERENCE_STOP)
+        return holds.refuse(call, message, Denial.CONFERENCE_STOP)
     fact = Fact(type="stop.requested", by=message.by, before=desired(call), after=Wish.STOPPED)
-    return Decision(call=replace(call, stop_wanted=True, next_at=None, failures=0), facts=(fact,))
+    return Decision(call=replace(call, stop_wanted=True, gap_since=None, next_at=None, failures=0), facts=(fact,))
 
 
 def _take(call: Call, message: Take) -> Decision:
     if call.over:
-        return _refuse(call, message, "call.claim_refused", Problem.CALL_OVER)
+        return holds.refuse(call, message, Problem.CALL_OVER)
     if message.agent == call.agent:
         return Decision(call=call)
     if call.leg_agent is not None or call.taken_by is not None:
-        return _refuse(call, message, "call.claim_refused", Denial.OWNED)
+        return holds.refuse(call, message, Denial.OWNED)
     fact = Fact(type="call.claimed", by=message.by, before=call.agent, after=message.agent)
     return Decision(call=replace(call, taken_by=message.agent, agent=message.agent), facts=(fact,))
 
 
-def _refuse(call: Call, message: Pause | Resume | Stop | Take, type_: str, why: Problem | Denial) -> Decision:
-    fact = Fact(type=type_, by=message.by, outcome="failure", reason=why.value)
-    return Decision(call=call, facts=(fact,), refused=why)
-
-
-# 2. Converge: holds that ran out, claims of the dead, and the next effect
+# 3. Converge: holds that ran out, claims of the dead, and the next effect
 
 
 def _converge(call: Call, message: Converge, now: datetime, policy: Policy) -> Decision:
-    after, facts = _expire(call, now, policy)
+    after, facts = holds.run_out(call, now, policy)
     after = _after_a_change_of_wish(call, after, now)
     if after.claim is not None:
         if after.claim.until > now:
@@ -253,31 +197,6 @@ def _converge(call: Call, message: Converge, now: datetime, policy: Policy) -> D
         return Decision(call=after, facts=facts)
     after, sent = _claim(after, effect, now, policy)
     return Decision(call=after, facts=(*facts, *sent), effect=effect)
-
-
-def _expire(call: Call, now: datetime, policy: Policy) -> tuple[Call, tuple[Fact, ...]]:
-    due = tuple(hold for hold in call.holds if hold.expires_at <= now and not hold.overdue)
-    if not due or call.over:
-        return call, ()
-    ends = policy.expiry == "resume"
-    if ends:
-        holds = tuple(hold for hold in call.holds if hold not in due)
-    else:
-        holds = tuple(replace(hold, overdue=True) if hold in due else hold for hold in call.holds)
-    after = replace(call, holds=holds)
-    facts = tuple(
-        Fact(
-            type="hold.expired" if ends else "hold.overdue",
-            cause=hold.id,
-            outcome="success" if ends else "failure",
-            reason=hold.reason,
-            before=desired(call),
-            after=desired(after),
-            detail={"hold": hold.id, "holder": hold.holder, "expires_at": hold.expires_at.isoformat()},
-        )
-        for hold in due
-    )
-    return after, facts
 
 
 def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) -> tuple[Call, tuple[Fact, ...]]:
@@ -294,13 +213,15 @@ def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) ->
     call = replace(call, claim=claim)
     if command is None:
         return call, ()
-    if command.wish is not Wish.PAUSED:
+    if command.wish is not Wish.PAUSED and command.target.recording != NEW:
         call = outcomes.in_doubt(call, command.target)
+    if command.wish is Wish.STOPPED and not call.stop_wanted:
+        call = replace(call, gap_since=call.gap_since or now)
     fact = Fact(
         type="command.sent",
         id=effect.token,
         cause=call.holds[-1].id if call.holds else None,
-        recording=None if command.target.recording == CURRENT else command.target.recording,
+        recording=None if command.target.recording in {CURRENT, NEW} else command.target.recording,
         outcome="unknown",
         before=before,
         after=command.wish,
@@ -309,79 +230,118 @@ def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) ->
     return call, (fact,)
 
 
-# 3. What is to be done
+# 4. What is to be done
 
 
 def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
     """What should be sent or asked now; None when all is as wanted, or it is too early to try again."""
-    if call.over or (call.next_at is not None and call.next_at > now):
+    if call.next_at is not None and call.next_at > now:
         return None
+    if call.over:
+        return _let_go(call, token, now)
     if call.look_first:
-        return Look(token=token, lists=lists_of(call), ask_call=call.ask_call)
+        return Look(token=token, lists=lists_of(call), asks=_asked_about(call) if call.ask_call else None)
     if call.ask_call:
-        return Look(token=token, ask_call=True)
+        return Look(token=token, asks=_asked_about(call))
     wish = desired(call)
-    chosen = _choose(call, wish, _stale_before(call, wish, now), now)
+    chosen = _choose(call, now)
     if chosen is not None:
-        wish, target = chosen
-        return Command(token=token, wish=wish, target=target, lists=lists_of(call) if wish is Wish.PAUSED else ())
-    if wish is Wish.PAUSED and not is_listed(call):
+        command, target = chosen
+        is_paused_by_it = command is Wish.PAUSED or (wish is Wish.PAUSED and command is Wish.STOPPED)
+        return Command(token=token, wish=command, target=target, lists=lists_of(call) if is_paused_by_it else ())
+    if wish is Wish.PAUSED and not is_listed(call, now):
         return Look(token=token, lists=lists_of(call))
-    return None
-
-
-def _stale_before(call: Call, wish: Wish, now: datetime) -> datetime | None:
-    """What was confirmed before this moment must be confirmed anew: a late command may have undone it meanwhile."""
-    times = [at for at in call.reconfirm_at if at <= now]
-    late = call.late_resume_until
-    if wish is Wish.PAUSED and late is not None and late <= now:
-        times.append(late)
-    return max(times, default=None)
+    if wish is Wish.RECORDING and call.gap_since is not None and not call.live_on_call and not call.orphaned:
+        return Command(token=token, wish=Wish.RECORDING, target=Target(of=Of.CALL, owner=call.sid, recording=NEW))
+    freed = _let_go(call, token, now)
+    if freed is None and call.heard_at is not None and call.heard_at + QUIET <= now:
+        return Look(token=token, asks=_asked_about(call))
+    return freed
 
 
 def due(call: Call, now: datetime) -> datetime | None:
     """When the worker has to look at this call next; None when nothing will ever fall due."""
-    if call.over:
+    if call.over and not any(one.live and one.owner in call.left for one in call.recordings):
         return None
     if call.claim is not None:
         return call.claim.until
-    times = [hold.expires_at for hold in call.holds if not hold.overdue]
-    times += [at for at in (*call.reconfirm_at, call.late_resume_until) if at is not None and at > now]
-    times += [at for at in (recording.next_at for recording in call.live) if at is not None and at > now]
+    times = [recording.next_at for recording in (*call.live, *call.left_behind)]
+    if not call.over:
+        times += [holds.falls_due(hold) for hold in call.holds]
+        times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
+        times += [None if call.heard_at is None else call.heard_at + QUIET]
+    ahead = [at for at in times if at is not None and at > now]
+    if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
+        ahead.append(now)
     if next_effect(replace(call, next_at=None), "", now) is not None:
-        times.append(call.next_at or now)
-    return min(times, default=None)
+        ahead.append(call.next_at or now)
+    return min(ahead, default=None)
 
 
 def lists_of(call: Call) -> tuple[tuple[Of, str], ...]:
     """Every resource of which Twilio can list recordings: the call, its legs that are not over, its conferences."""
-    legs = tuple((Of.LEG, leg.sid) for leg in call.legs if leg.sid != call.sid and leg.status not in CALL_OVER)
+    legs = tuple((Of.LEG, leg.sid) for leg in call.legs if leg.sid != call.sid and not leg.over)
     return ((Of.CALL, call.sid), *legs, *((Of.CONFERENCE, sid) for sid in call.conferences))
 
 
-def _choose(call: Call, wish: Wish, stale_before: datetime | None, now: datetime) -> tuple[Wish, Target] | None:
+def _asked_about(call: Call) -> str:
+    """The parent; once that is over and the customer goes on in a conference, the customer's leg."""
+    customer = call.customer
+    return customer.sid if call.orphaned and customer is not None else call.sid
+
+
+def _let_go(call: Call, token: str, now: datetime) -> Command | None:
+    """The next recording that our pause still holds although the call has left its conference."""
+    ready = (one for one in call.left_behind if one.next_at is None or one.next_at <= now)
+    recording = next(ready, None)
+    return None if recording is None else Command(token=token, wish=Wish.RECORDING, target=_by_sid(recording))
+
+
+# 5. Which command goes where
+
+
+def _choose(call: Call, now: datetime) -> tuple[Wish, Target] | None:
+    stale_before = _stale_before(call, now)
     needy = [
         recording
         for recording in call.live
-        if _needs(call, recording, wish, stale_before) and (recording.next_at is None or recording.next_at <= now)
+        if _needs(call, recording, stale_before) and (recording.next_at is None or recording.next_at <= now)
     ]
     toggled = next((recording for recording in needy if recording.toggle), None)
-    if toggled is not None and wish in OPPOSITE:
-        return OPPOSITE[wish], _by_sid(toggled)
+    if toggled is not None and _wish_of(call, toggled.of, now) in OPPOSITE:
+        return OPPOSITE[_wish_of(call, toggled.of, now)], _by_sid(toggled)
     on_call = call.live_on_call
     current = Target(of=Of.CALL, owner=call.sid, recording=CURRENT)
-    if not on_call and _tries_current_unseen(call, wish):
-        return wish, current
+    if not on_call and not call.orphaned and _tries_current_unseen(call):
+        wish = desired(call)
+        return _wish_of(call, Of.CALL, now) if wish is Wish.PAUSED and call.doubt else wish, current
     if len(on_call) == 1 and on_call[0] in needy and on_call[0].owner == call.sid:
-        return wish, current
-    return (wish, _by_sid(needy[0])) if needy else None
+        return _wish_of(call, Of.CALL, now), current
+    return (_wish_of(call, needy[0].of, now), _by_sid(needy[0])) if needy else None
 
 
-def _tries_current_unseen(call: Call, wish: Wish) -> bool:
+def _wish_of(call: Call, of: Of, now: datetime) -> Wish:
+    """What is commanded: a stop in place of a pause that could not be proven in time. Twilio stops no conference's."""
+    wish = desired(call)
+    is_out_of_time = call.stop_at is not None and call.stop_at <= now
+    return Wish.STOPPED if wish is Wish.PAUSED and is_out_of_time and of is not Of.CONFERENCE else wish
+
+
+def _stale_before(call: Call, now: datetime) -> datetime | None:
+    """What was confirmed before this moment must be confirmed anew: a late command may have undone it meanwhile."""
+    times = [at for at in call.reconfirm_at if at <= now]
+    late = call.late_resume_until
+    if desired(call) is Wish.PAUSED and late is not None and late <= now:
+        times.append(late)
+    return max(times, default=None)
+
+
+def _tries_current_unseen(call: Call) -> bool:
     """Whether `Twilio.CURRENT` is worth a try although no live recording is known on the call itself."""
+    wish = desired(call)
     match wish:
         case Wish.PAUSED:
-            return call.nothing_on_call_at is None or not call.live
+            return not is_stopped_instead(call) and (call.nothing_on_call_at is None or not call.live)
         case Wish.RECORDING:
             return call.doubt or (call.resume_wanted and not call.live)
         case Wish.STOPPED:
@@ -390,9 +350,10 @@ def _tries_current_unseen(call: Call, wish: Wish) -> bool:
             assert_never(wish)
 
 
-def _needs(call: Call, recording: Recording, wish: Wish, stale_before: datetime | None) -> bool:
+def _needs(call: Call, recording: Recording, stale_before: datetime | None) -> bool:
     confirmed_at = recording.confirmed_at
     stale = stale_before is not None and (confirmed_at is None or confirmed_at < stale_before)
+    wish = desired(call)
     match wish:
         case Wish.PAUSED:
             return recording.state is not State.PAUSED or stale

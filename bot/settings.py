@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     pause_behavior: Literal["skip", "silence"] = "skip"
     pause_max_seconds: int = Field(default=300, ge=1, le=3600)
     pause_expiry: Literal["resume", "alert"] = "resume"
-    pause_failure: Literal["keep-trying"] = "keep-trying"
+    pause_hard_max_seconds: int = Field(default=900, ge=1, le=14_400, validate_default=True)
+    pause_failure: Literal["keep-trying", "stop"] = "keep-trying"
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     redirect_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
@@ -60,6 +61,13 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be an http or https URL without query or fragment")
         return value.rstrip("/")
+
+    @field_validator("pause_hard_max_seconds")
+    @classmethod
+    def _is_the_longer_limit(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("pause_max_seconds", 0):
+            raise ValueError("must be at least PAUSE_MAX_SECONDS")
+        return value
 
     @field_validator("redirect_hosts", mode="before")
     @classmethod

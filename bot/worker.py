@@ -25,6 +25,7 @@ from bot.storage.engine import Database
 SWEEP_SECONDS = 0.25
 SWEEP_CALLS_MAX = 200
 HEARTBEAT_SECONDS = 5.0
+PROBE_SECONDS = 5.0
 TIDY_SECONDS = 600.0
 THREADS = 64
 THROTTLE_KEPT = timedelta(hours=1)
@@ -53,6 +54,7 @@ class Worker:
         self._stopping = threading.Event()
         self._duties = [
             _Duty(HEARTBEAT_SECONDS, self._beat),
+            _Duty(PROBE_SECONDS, self._probe),
             _Duty(TIDY_SECONDS, self._tidy),
             *([_Duty(checkpoint_seconds, self._sign)] if signer else []),
         ]
@@ -112,6 +114,9 @@ class Worker:
 
     def _beat(self) -> None:
         self._journal.write(lambda transaction: nodes.beat(transaction, self._journal.node, "worker"))
+
+    def _probe(self) -> None:
+        self._pool.submit(self._control.probe)
 
     def _tidy(self) -> None:
         self._journal.write(deliveries.forget_old)

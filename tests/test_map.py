@@ -13,7 +13,7 @@ import bot
 
 ROOT = Path(__file__).resolve().parents[1]
 PURE = (
-    "bot.call", "bot.messages", "bot.outcomes", "bot.reports", "bot.recording", "bot.scrub", "bot.errors",
+    "bot.call", "bot.messages", "bot.holds", "bot.outcomes", "bot.reports", "bot.recording", "bot.scrub", "bot.errors",
     "bot.audit.merkle", "bot.audit.entry", "bot.audit.checkpoint", "bot.audit.verify",
 )  # fmt: skip
 HEAVY = ("flask", "sqlalchemy", "twilio", "psycopg", "alembic")

@@ -17,7 +17,8 @@ SENTENCES: dict[str, str] = {
     # Pauses: who wanted what
     "hold.opened": "{who} asked for a pause{why}{until}.",
     "hold.extended": "{who} asked again for the pause{why}; it now lasts{until_plain}.",
-    "hold.released": "{who} ended {pause}{why}; {then}.",
+    "hold.released": "{who} ended {pause}{why}{on_behalf}; {then}.",
+    "hold.running_out": "The pause of {holder}{why} reached its limit; no card may be taken now, and soon it ends.",
     "hold.expired": "The pause of {holder}{why} reached its time limit and ended; {then}.",
     "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
     "hold.closed": "The pause of {holder} was closed{because}.",
@@ -40,7 +41,11 @@ SENTENCES: dict[str, str] = {
     "recording.left_to_others": "{recording} was left paused, because another call in the conference needs it so.",
     "recording.noted": "Twilio reported {recording} as {after}; only replies to the bot's own commands count.",
     "recording.ended": "{ended_by} that {recording} is {over}{duration}.",
-    "recording.left_paused": "{recording} was still paused when the call ended.",
+    "recording.left_paused": "{recording} was still paused when the call or its conference ended.",
+    "recording.gap": "The call was not recorded{between}: its recording had been stopped instead of paused.",
+    # What compliance has to look at
+    "finding.raised": "To look at: {found}.",
+    "finding.cleared": "Over: {found}.",
     # Calls
     "call.reported": "Twilio reported the call as {after}{from_before}.",
     "call.ended": "{call_ended}.",
@@ -84,10 +89,20 @@ _REASONS = {
     "owned": "the call belongs to another agent",
     "stopped": "the recording was stopped for good",
     "conference-stop": "Twilio cannot stop a conference's recording",
+    "not proven": "the pause was not proven in time",
     "role agent": "their role is agent",
     "role reviewer": "their role is reviewer",
     "role supervisor": "their role is supervisor",
     "role admin": "their role is admin",
+}
+_FOUND = {
+    "pause-never-proven": "the pause of {holder} was never proven; a card may have been recorded",
+    "payment-still-open": "the payment of {holder} was still open at the hard limit; the pause stays",
+    "long-hold": "the pause of {holder} was prolonged beyond the hard limit",
+    "drift": "Twilio says that {recording} runs, which it had confirmed paused; it is paused again",
+    "recording-not-restarted": "no new recording could be started after the pause; the call is not recorded",
+    "twilio-credentials": "Twilio refuses the bot's credentials",
+    "twilio-outage": "Twilio does not answer",
 }
 _VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 _DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}
@@ -190,6 +205,19 @@ class _Pieces:
         scopes = self._list("scopes")
         return f" for {', '.join(scopes)}" if scopes else ""
 
+    def on_behalf(self) -> str:
+        holder = self._more("on_behalf_of")
+        return f", on behalf of {_party(holder)}" if holder else ""
+
+    def found(self) -> str:
+        kind = self._field("reason")
+        words = _FOUND.get(kind)
+        return words.format(holder=self.holder(), recording=self.recording()) if words else kind or "something unnamed"
+
+    def between(self) -> str:
+        start, end = _instant(self._detail.get("from")), _instant(self._detail.get("to"))
+        return f" from {start:%H:%M:%S} to {end:%H:%M:%S}" if start and end else ""
+
     # Why and until when
 
     def why(self) -> str:
@@ -232,7 +260,8 @@ class _Pieces:
     def target(self) -> str:
         """A recording's SID; `Twilio.CURRENT` is whatever is recording on the call."""
         sid = self._field("recording") or self._more("target")
-        return f"recording {sid}" if sid and sid != "Twilio.CURRENT" else "the call's current recording"
+        words = {"": "the call's current recording", "new": "a new recording"}
+        return words.get(sid.removeprefix("Twilio.CURRENT"), f"recording {sid}")
 
     def safe(self) -> str:
         if self._more("wish") != "paused":

@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import BindParameter, Connection, Select, and_, bindparam, delete, func, insert, or_, select, update
 
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.call import Call, desired, observed
 from bot.messages import Fact
 from bot.recording import due
-from bot.storage.schema import calls, names
+from bot.storage.schema import calls, names, seats
 
 _codec = TypeAdapter(Call)
 
@@ -85,6 +85,20 @@ def _write(transaction: Transaction, loaded: Loaded, call: Call) -> None:
     transaction.connection.execute(_INSERT if loaded.is_new else _UPDATE, values)
     for name in sorted(call.names - loaded.call.names):
         add_name(transaction, name, call.sid)
+    _seat(transaction, loaded.call, call)
+
+
+def _seat(transaction: Transaction, before: Call, after: Call) -> None:
+    """Whose page shows the call: only while it lives, so that the table stays small."""
+    old = frozenset() if before.over else before.agents
+    new = frozenset() if after.over else after.agents
+    if old - new:
+        gone = seats.c.agent.in_(old - new)
+        transaction.connection.execute(delete(seats).where(seats.c.call == after.sid, gone))
+    for agent in sorted(new - old):
+        known = select(seats.c.agent).where(seats.c.agent == agent, seats.c.call == after.sid)
+        if transaction.connection.execute(known).first() is None:
+            transaction.connection.execute(insert(seats).values(agent=agent, call=after.sid))
 
 
 def add_name(transaction: Transaction, name: str, sid: str) -> None:
@@ -158,9 +172,16 @@ def due_now(connection: Connection, now: datetime, limit: int) -> Sequence[str]:
 
 
 def of_agent(connection: Connection, agent: str, limit: int) -> list[Call]:
-    """The agent's own live calls, the latest first."""
-    mine = and_(calls.c.agent == agent, calls.c.is_over.is_(False))
-    return _listed(connection, select(calls.c.body).where(mine).order_by(calls.c.updated_at.desc()).limit(limit))
+    """The live calls that the agent is on, the latest first."""
+    query = select(calls.c.body).join(seats, seats.c.call == calls.c.sid)
+    mine = and_(seats.c.agent == agent, calls.c.is_over.is_(False))
+    return _listed(connection, query.where(mine).order_by(calls.c.updated_at.desc()).limit(limit))
+
+
+def live(connection: Connection, limit: int) -> list[Call]:
+    """All live calls, the latest first."""
+    query = select(calls.c.body).where(calls.c.is_over.is_(False))
+    return _listed(connection, query.order_by(calls.c.updated_at.desc()).limit(limit))
 
 
 def without_agent(connection: Connection, limit: int) -> list[Call]:

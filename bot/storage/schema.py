@@ -89,6 +89,20 @@ names = Table(
     Column("call", String(34), primary_key=True),
 )
 
+seats = Table(
+    "seats",
+    metadata,
+    Column("agent", String(100), primary_key=True),
+    Column("call", String(34), primary_key=True),
+)
+
+conditions = Table(
+    "conditions",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+
 entries = Table(
     "entries",
     metadata,

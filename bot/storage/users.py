@@ -109,14 +109,21 @@ def owner_of(connection: Connection, wanted: tuple[str, ...]) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
-def agent_at(connection: Connection, *candidates: str | None) -> str | None:
-    """The agent whose contact is the first of these that is one; None for a customer."""
+class At(NamedTuple):
+    """Who of ours is on a leg. Only agents come to own a call by that: a supervisor may be there to listen."""
+
+    name: str
+    is_agent: bool
+
+
+def at(connection: Connection, *candidates: str | None) -> At | None:
+    """The user whose contact is the first of these that is one; None for a customer."""
     wanted = [normal_contact(candidate) for candidate in candidates if candidate]
     if not wanted:
         return None
-    query = select(contacts.c.contact, contacts.c.user).join(users, users.c.name == contacts.c.user)
+    query = select(contacts.c.contact, contacts.c.user, users.c.role).join(users, users.c.name == contacts.c.user)
     rows = connection.execute(query.where(contacts.c.contact.in_(wanted), users.c.is_disabled.is_(False)))
-    known: dict[str, str] = {row.contact: row.user for row in rows}
+    known = {row.contact: At(row.user, Role(row.role) is Role.AGENT) for row in rows}
     return next((known[contact] for contact in wanted if contact in known), None)
 
 

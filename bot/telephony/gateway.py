@@ -17,6 +17,9 @@ class RecordingGateway(Protocol):
     def command(self, account: str, target: Target, wish: Wish) -> Reply:
         """Ask for a recording to be paused, resumed or stopped."""
 
+    def start_recording(self, account: str, call: str) -> Reply:
+        """Begin a new recording of the call, whose callbacks come to us."""
+
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:
         """Every recording of a call, leg or conference: all pages, or not `ok`."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 from twilio.base.exceptions import TwilioException, TwilioRestException
@@ -20,6 +21,7 @@ from bot.settings import Settings
 from bot.telephony.http_client import PooledHttpClient, Unanswered, Unsent
 
 STATUS_OF = {Wish.PAUSED: "paused", Wish.RECORDING: "in-progress", Wish.STOPPED: "stopped"}
+RECORDING_EVENTS = ["in-progress", "completed", "absent"]
 LIST_PAGE_SIZE = 200
 LIST_PAGES_MAX = 20
 API = "https://api.twilio.com"
@@ -34,6 +36,7 @@ class TwilioGateway:
     def __init__(self, settings: Settings, connections: int) -> None:
         self._behavior: Literal["skip", "silence"] = settings.pause_behavior
         self.timeout_seconds = settings.twilio_timeout_seconds
+        self._callback_url = f"{settings.public_base_url}/twilio/recording-status"
         http_client = PooledHttpClient(
             timeout_seconds=settings.twilio_timeout_seconds,
             connections=connections,
@@ -53,9 +56,15 @@ class TwilioGateway:
     def command(self, account: str, target: Target, wish: Wish) -> Reply:
         status = STATUS_OF[wish]
         behavior = {"pause_behavior": self._behavior} if wish is Wish.PAUSED else {}
+        recordings = self._resource(account, target.of, target.owner).recordings
+        return self._reply(
+            lambda: recordings(target.recording).update(status=status, **behavior), target.recording, status
+        )
+
+    def _reply(self, post: Callable[[], Any], recording: str, status: str) -> Reply:
+        """What came of one POST about this recording, which is to have this status afterwards."""
         try:
-            recordings = self._resource(account, target.of, target.owner).recordings
-            reply = recordings(target.recording).update(status=status, **behavior)
+            reply = post()
         except Unsent as error:
             return Reply(kind=Kind.UNSENT, why=str(error))
         except TwilioRestException as error:
@@ -63,7 +72,20 @@ class TwilioGateway:
             return Reply(kind=kind, http_status=error.status, code=error.code, why=f"Twilio answered {error.status}")
         except UNREADABLE as error:
             return Reply(kind=Kind.UNANSWERED, why=_why(error))
-        return _confirmed(reply, target, status)
+        return _confirmed(reply, recording, status)
+
+    def start_recording(self, account: str, call: str) -> Reply:
+        new = self._client.api.v2010.accounts(account).calls(call).recordings
+        return self._reply(
+            lambda: new.create(
+                recording_status_callback=self._callback_url,
+                recording_status_callback_event=RECORDING_EVENTS,
+                recording_status_callback_method="POST",
+                recording_channels="dual",
+            ),
+            CURRENT,
+            "in-progress",
+        )
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:
         """Through the SDK's client, but read plainly: its list objects cost as much CPU as the command beside it."""
@@ -98,7 +120,7 @@ class TwilioGateway:
         try:
             seen = self._client.api.v2010.accounts(account).calls(sid).fetch()
         except TwilioRestException as error:
-            return CallSeen(ok=error.status == 404)
+            return CallSeen(ok=error.status == 404, http_status=error.status)
         except (Unsent, *UNREADABLE):
             return CallSeen(ok=False)
         parent = str(seen.parent_call_sid) if seen.parent_call_sid else None
@@ -111,10 +133,10 @@ class TwilioGateway:
         return context.conferences(owner) if of is Of.CONFERENCE else context.calls(owner)
 
 
-def _confirmed(reply: Any, target: Target, status: str) -> Reply:
+def _confirmed(reply: Any, recording: str, status: str) -> Reply:
     """A 200 for another status, or for another recording than the one addressed, confirms nothing."""
     sid = str(reply.sid or "")
-    is_addressed = RECORDING_SID.fullmatch(sid) and target.recording in {CURRENT, sid}
+    is_addressed = RECORDING_SID.fullmatch(sid) and recording in {CURRENT, sid}
     if reply.status == status and is_addressed:
         return Reply(kind=Kind.CONFIRMED, http_status=200, recording=sid)
     return Reply(kind=Kind.UNANSWERED, http_status=200, why="Twilio's reply does not say that it is so")

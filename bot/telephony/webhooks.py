@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from bot.call import Of
 from bot.errors import Malformed
@@ -70,6 +72,7 @@ def call_report(form: Mapping[str, str]) -> Report:
         status={"answered": "in-progress", "initiated": "queued"}.get(status, status),
         parent=parent,
         sequence=_count(form, "SequenceNumber"),
+        at=_time(form),
         caller=masked(number) if parent is None else None,
     )
     return Report(
@@ -106,7 +109,13 @@ def conference_report(form: Mapping[str, str]) -> Report:
     conference = _sid(form, "ConferenceSid", "CF")
     participant = _optional_sid(form, "CallSid", "CA")
     event = _one_of(form, "StatusCallbackEvent", CONFERENCE_EVENTS)
-    message = ConferenceReported(conference=conference, event=event, participant=participant)
+    message = ConferenceReported(
+        conference=conference,
+        event=event,
+        participant=participant,
+        sequence=_count(form, "SequenceNumber"),
+        at=_time(form),
+    )
     return Report(
         account=_optional_sid(form, "AccountSid", "AC"), call=participant, conference=conference, message=message
     )
@@ -144,6 +153,15 @@ def _one_of(form: Mapping[str, str], name: str, allowed: set[str]) -> str:
     if value not in allowed:
         raise Malformed(f"{name} is missing or not one of Twilio's values.")
     return value
+
+
+def _time(form: Mapping[str, str]) -> datetime | None:
+    """Twilio's own time of the event (RFC 2822, whole seconds). One that cannot be read is none: it only orders."""
+    try:
+        at = parsedate_to_datetime(form.get("Timestamp", ""))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _count(form: Mapping[str, str], name: str, low: int = 0) -> int | None:

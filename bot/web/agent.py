@@ -8,9 +8,9 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from werkzeug.wrappers import Response as BaseResponse
 
 from bot.call import Call
-from bot.control import Outcome
-from bot.errors import UnknownThing
+from bot.errors import UnknownThing, Unprocessable
 from bot.messages import By, Denial
+from bot.results import Outcome
 from bot.storage import calls
 from bot.storage.users import Role, User
 from bot.telephony.webhooks import is_sid
@@ -29,13 +29,21 @@ blueprint = Blueprint("agent", __name__, url_prefix="/calls")
 @roles(*WORKERS)
 def index() -> str:
     user = _user()
+    is_supervisor = user.role is Role.SUPERVISOR
     with services().database.read() as connection:
         mine = calls.of_agent(connection, user.name, CALLS_SHOWN_MAX)
         free = calls.without_agent(connection, CALLS_SHOWN_MAX)
+        every = calls.live(connection, CALLS_SHOWN_MAX) if is_supervisor else []
     now = datetime.now(UTC)
     partial = "HX-Request" in request.headers
-    rows = [(call, show(call, now)) for call in mine]
-    return render_template("calls/_list.html" if partial else "calls/index.html", mine=rows, free=free)
+    others = [call for call in every if call.agent is not None and user.name not in call.agents]
+    return render_template(
+        "calls/_list.html" if partial else "calls/index.html",
+        mine=[(call, show(call, now)) for call in mine],
+        others=[(call, show(call, now)) for call in others],
+        free=free,
+        is_supervisor=is_supervisor,
+    )
 
 
 @blueprint.get("/<sid>")
@@ -49,7 +57,7 @@ def call_page(sid: str) -> BaseResponse:
 def state(sid: str) -> BaseResponse:
     """The part of the page that is fetched again and again."""
     call = _call(sid)
-    return _denied(call) if _is_anothers(call) else _fragment(call, datetime.now(UTC))
+    return _fragment(call, datetime.now(UTC)) if _may_see(call) else _denied(call)
 
 
 @blueprint.post("/<sid>/claim")
@@ -76,10 +84,27 @@ def resume(sid: str) -> BaseResponse:
     return _reply(services().control.resume(_call(sid).sid, by, f"agent:{by.actor}"))
 
 
+@blueprint.post("/<sid>/holds/<hold>/release")
+@roles(Role.SUPERVISOR)
+def release(sid: str, hold: str) -> BaseResponse:
+    """A supervisor ends somebody else's hold, on their behalf."""
+    return _reply(services().control.release(_call(sid).sid, _by(), hold))
+
+
+@blueprint.post("/<sid>/stop")
+@roles(Role.SUPERVISOR)
+def stop(sid: str) -> BaseResponse:
+    """Cannot be undone, so it wants to be confirmed."""
+    call = _call(sid)
+    if request.form.get("confirm") != "yes":
+        raise Unprocessable("Stopping a recording cannot be undone: tick the box that confirms it.")
+    return _reply(services().control.stop(call.sid, _by()))
+
+
 def _claimed(sid: str) -> Outcome:
     by = _by()
     call = _call(sid)
-    if call.agent == by.actor:
+    if by.actor in call.agents:
         return Outcome(call, datetime.now(UTC))
     return services().control.take(call.sid, by, by.actor)
 
@@ -97,19 +122,29 @@ def _reply(outcome: Outcome) -> BaseResponse:
 
 
 def _page(call: Call) -> BaseResponse:
-    if _is_anothers(call):
+    if not _may_see(call):
         return _denied(call)
     return make_response(_whole_page(call, datetime.now(UTC), None))
 
 
 def _whole_page(call: Call, now: datetime, notice: object) -> str:
-    return render_template("calls/call.html", call=call, shown=show(call, now), user=_user(), notice=notice)
+    return render_template("calls/call.html", **_shown(call, now, notice))
 
 
 def _fragment(call: Call, now: datetime, notice: object = None) -> BaseResponse:
-    return make_response(
-        render_template("calls/_call.html", call=call, shown=show(call, now), user=_user(), notice=notice)
-    )
+    return make_response(render_template("calls/_call.html", **_shown(call, now, notice)))
+
+
+def _shown(call: Call, now: datetime, notice: object) -> dict[str, object]:
+    user = _user()
+    return {
+        "call": call,
+        "shown": show(call, now),
+        "user": user,
+        "notice": notice,
+        "may_act": not _is_anothers(call),
+        "is_supervisor": user.role is Role.SUPERVISOR,
+    }
 
 
 def _denied(call: Call, *, noted: bool = False) -> BaseResponse:
@@ -123,9 +158,13 @@ def _denied(call: Call, *, noted: bool = False) -> BaseResponse:
     return make_response(render_template(template, title=words.title, detail=text, status=403), STATUS_OF[Denial.OWNED])
 
 
+def _may_see(call: Call) -> bool:
+    return _user().role is Role.SUPERVISOR or not _is_anothers(call)
+
+
 def _is_anothers(call: Call) -> bool:
     """A call whose agent has left it is open to whoever takes it up."""
-    if call.agent is None or call.agent == _user().name:
+    if call.agent is None or _user().name in call.agents:
         return False
     return call.leg_agent is not None or call.taken_by is not None or call.over
 

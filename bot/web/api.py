@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
-from bot.control import Outcome
 from bot.errors import Malformed, NotAllowed, NotSignedIn, TooFast, UnknownThing, Unprocessable
 from bot.messages import By
+from bot.results import Outcome
 from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries
 from bot.storage.api_keys import ApiKey

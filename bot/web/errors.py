@@ -10,9 +10,9 @@ from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
 from bot.call import Problem
-from bot.control import Outcome
 from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
+from bot.results import Outcome
 from bot.web.present import WORDS, as_json
 
 log = structlog.get_logger(__name__)

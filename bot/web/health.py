@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from sqlalchemy import func, select
 
 from bot.errors import DatabaseUnavailable
+from bot.messages import Finding
 from bot.storage import checkpoints, entries, migrate, nodes, schema
 from bot.web.services import services
 
@@ -59,6 +60,9 @@ def metrics() -> Response:
     )
     _gauge(registry, "bot_calls_live", "Calls that are not over", live)
     _gauge(registry, "bot_calls_wanted_paused", "Live calls with an open hold", paused)
+    for what in (Finding.OUTAGE, Finding.CREDENTIALS):
+        name = f"bot_{what.value.replace('-', '_')}"
+        _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
     age = (datetime.now(UTC) - seen).total_seconds() if seen else -1
     _gauge(registry, "bot_worker_heartbeat_age_seconds", "Since a worker was last alive; -1 if never", age)
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -8,7 +8,9 @@ from math import ceil
 from typing import Any, NamedTuple
 
 from bot.call import Call, Hold, Problem, Wish, desired, is_safe, observed, why_not_safe
-from bot.messages import Denial
+from bot.errors import DatabaseUnavailable
+from bot.messages import Denial, Finding
+from bot.web.services import services
 
 
 class Words(NamedTuple):
@@ -20,6 +22,7 @@ class Words(NamedTuple):
 
 
 WAIT = "Wait for it to say Paused, or take the payment another way."
+EXTEND_OFFERED_SECONDS = 60
 OTHER_WAY = "Take the payment another way, for example by a payment link."
 
 WORDS: dict[Problem | Denial, Words] = {
@@ -62,7 +65,9 @@ WORDS: dict[Problem | Denial, Words] = {
         WAIT,
     ),
     Problem.EXPIRED: Words(
-        "The pause ran out", "The pause reached its time limit.", "Press Pause again if a card is to come."
+        "The pause ran out",
+        "The pause reached its time limit; the recording is about to go on.",
+        "Still taking the card? Say so, and wait for Paused.",
     ),
     Denial.NOT_YOURS: Words(
         "Not your call", "This call belongs to another agent, or to nobody yet.", "Claim it first if it is yours."
@@ -80,6 +85,22 @@ WORDS: dict[Problem | Denial, Words] = {
         "Cannot be stopped", "Twilio cannot stop a conference's recording; pause it.", "Press Pause."
     ),
 }
+
+
+TROUBLE = {
+    Finding.OUTAGE: "Twilio does not answer. No pause can be confirmed until it does: do not take a card by phone.",
+    Finding.CREDENTIALS: "Twilio refuses our credentials. No pause can be confirmed: tell your administrator.",
+}
+"""What is wrong for everybody, for the banner on every page."""
+
+
+def trouble() -> list[str]:
+    """The sentences of the banner; none while the database is away, for the page says that already."""
+    try:
+        known = services().control.outage.known()
+    except DatabaseUnavailable:
+        return []
+    return [words for what, words in TROUBLE.items() if what in known]
 
 
 def instant(at: datetime | None) -> str | None:
@@ -134,28 +155,52 @@ class Shown:
     advice: str
     seconds_left: int | None = None
     late_seconds: int | None = None
+    resumes_in: int | None = None
+    may_extend: bool = False
 
 
 def show(call: Call, now: datetime) -> Shown:
     why = why_not_safe(call, now)
     if why is None:
-        end = max(hold.expires_at for hold in call.holds)
-        left = max(0, ceil((end - now).total_seconds()))
-        return Shown("safe", "Paused: safe to take the card", _kept_by(call), "", seconds_left=left)
+        left = _seconds_left(call, now)
+        may_extend = left is not None and left <= EXTEND_OFFERED_SECONDS
+        text = _kept_by(call)
+        return Shown("safe", "Paused: safe to take the card", text, "", seconds_left=left, may_extend=may_extend)
     if call.over and why is not Problem.UNKNOWN_CALL:
         words = WORDS[why]
         return Shown("over", "Recording ended: the call is over", words.text, "")
     if desired(call) is Wish.PAUSED or why is Problem.UNKNOWN_CALL:
         words = WORDS[why]
         late = call.late_resume_until if why is Problem.LATE_RESUME else None
-        seconds = max(0, ceil((late - now).total_seconds())) if late else None
-        return Shown("danger", "NOT PAUSED: do not take the card", words.text, words.advice, late_seconds=seconds)
+        ends = [hold.closes_at for hold in call.holds if hold.closes_at] if why is Problem.EXPIRED else []
+        return Shown(
+            "danger",
+            "NOT PAUSED: do not take the card",
+            words.text,
+            words.advice,
+            late_seconds=_until(late, now),
+            resumes_in=_until(max(ends, default=None), now),
+            may_extend=why is Problem.EXPIRED,
+        )
     return _show_recording(call)
+
+
+def _seconds_left(call: Call, now: datetime) -> int | None:
+    """Until the last hold runs out; None while one stays whatever the clock says."""
+    if any(hold.overdue for hold in call.holds):
+        return None
+    return _until(max(hold.expires_at for hold in call.holds), now)
+
+
+def _until(at: datetime | None, now: datetime) -> int | None:
+    return None if at is None else max(0, ceil((at - now).total_seconds()))
 
 
 def _kept_by(call: Call) -> str:
     holders = ", ".join(sorted(hold.holder for hold in call.holds))
-    return f"Every known recording of this call is confirmed paused, for {holders}."
+    if call.live:
+        return f"Every known recording of this call is confirmed paused, for {holders}."
+    return f"The recording could not be paused and was stopped instead, for {holders}. A new one begins afterwards."
 
 
 def _show_recording(call: Call) -> Shown:

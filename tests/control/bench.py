@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from bot.audit.journal import Journal
 from bot.call import Call, is_safe
-from bot.control import CallControl, Outcome
+from bot.control import CallControl
 from bot.messages import By, Policy
+from bot.results import Outcome
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient
 from bot.storage import entries
@@ -27,6 +28,7 @@ ALICE = By(actor="alice", source="agent", origin="127.0.0.1")
 BOB = By(actor="bob", source="agent", origin="127.0.0.1")
 HOLDER = "api:crm"
 SECRET = b"a secret of the tests"
+WARNING = timedelta(seconds=0.5)
 READERS = {
     "call-status": (webhooks.CALL_FIELDS, webhooks.call_report),
     "recording-status": (webhooks.RECORDING_FIELDS, webhooks.recording_report),
@@ -62,7 +64,9 @@ class Bench:
 
     @property
     def policy(self) -> Policy:
-        return Policy(claim=timedelta(seconds=self.settings.claim_seconds), late=timedelta(seconds=1.5))
+        return Policy(
+            claim=timedelta(seconds=self.settings.claim_seconds), late=timedelta(seconds=1.5), warning=WARNING
+        )
 
     def node(self, **policy: Any) -> Node:
         name = f"node-{len(self.nodes) + 1}"

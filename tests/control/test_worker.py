@@ -84,7 +84,7 @@ def test_hold_that_ran_out_is_released_by_the_worker(bench: Bench, node: Node, t
 
     until(runs_again)
     assert (desired(bench.call(placed.call)), bench.call(placed.call).holds) == (Wish.RECORDING, ())
-    assert bench.log(placed.call)[-3:] == ["hold.expired", "command.sent", "command.confirmed"]
+    assert bench.log(placed.call)[-4:] == ["hold.running_out", "hold.expired", "command.sent", "command.confirmed"]
 
 
 def test_hold_that_ran_out_stays_where_it_only_alerts(bench: Bench, twilio: SimulatorClient) -> None:

@@ -34,6 +34,7 @@ START = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 SID = "CA" + "a" * 32
 PARENT = "CA" + "b" * 32
 LEG = "CA" + "c" * 32
+GUEST = "CA" + "d" * 32
 CONFERENCE = "CF" + "a" * 32
 RE1 = "RE" + "1" * 32
 RE2 = "RE" + "2" * 32
@@ -44,7 +45,9 @@ TOKEN = "8000" + "0" * 28
 
 ALICE = By(actor="alice", source="agent", origin="127.0.0.1")
 BOB = By(actor="bob", source="agent")
+SAM = By(actor="sam", source="agent")
 CRM = By(actor="crm", source="api")
+IVR = By(actor="ivr", source="ivr")
 
 
 def at(seconds: float) -> datetime:
@@ -142,8 +145,8 @@ def short(effect: Effect | None) -> str:
             verb = {Wish.PAUSED: "pause", Wish.RECORDING: "resume", Wish.STOPPED: "stop"}[wish]
             where = "CURRENT" if target.recording == CURRENT else target.recording[:3]
             return f"{verb} {where}" + (" +list" if lists else "")
-        case Look(lists=lists, ask_call=ask_call):
-            return "look +call" if lists and ask_call else "look" if lists else "ask call"
+        case Look(lists=lists, asks=asks):
+            return "look +call" if lists and asks else "look" if lists else "ask call"
         case Wait():
             return "wait"
         case Merge():

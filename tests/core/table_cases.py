@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 
 from bot.call import Call, Of
 from bot.messages import (
     Answered,
+    Beat,
     CallReported,
     CallSeen,
     ConferenceReported,
+    GiveUp,
     Message,
     RecordingReported,
+    Release,
     Stop,
     Take,
 )
@@ -21,8 +26,11 @@ from tests.core.examples import (
     CONFERENCE,
     CRM,
     LEG,
+    POLICY,
     RE1,
     RE2,
+    RE3,
+    SAM,
     SID,
     TOKEN,
     UNANSWERED,
@@ -145,6 +153,74 @@ def _two_holders() -> Story:
     return story
 
 
+def _running_out() -> Story:
+    story = paused_story()
+    story.converge(after=299.9)
+    return story
+
+
+def _payment_at_the_limit() -> Story:
+    """It was kept alive for fifteen minutes."""
+    story = _recording()
+    story.tell(pause(holder="payment:PK1"))
+    story.converge()
+    story.answer(confirmed(), listing(RE1))
+    for _ in range(4):
+        story.tell(Beat(by=CRM, holder="payment:PK1"), after=200)
+    story.seconds = 899
+    return story
+
+
+def _out_of_time() -> Story:
+    """No pause was confirmed for five seconds, and the operator chose to stop then."""
+    story = _recording()
+    story.policy = replace(POLICY, stop_after=timedelta(seconds=5))
+    story.tell(pause())
+    story.converge()
+    story.answer(refused(16114), listing(RE1))
+    story.seconds = 5
+    return story
+
+
+def _stopped_instead() -> Story:
+    story = _out_of_time()
+    story.converge()
+    story.answer(confirmed(), listing(RE1))
+    return story
+
+
+def _gap() -> Story:
+    """The hold is over; a new recording is to begin."""
+    story = _stopped_instead()
+    story.tell(resume())
+    return story
+
+
+def _agent_dialled() -> Story:
+    """Alice's leg is the parent; the customer's is the one she dialled."""
+    story = _recording()
+    story.tell(CallReported(sid=SID, status="in-progress", sequence=2, agent="alice"))
+    story.tell(CallReported(sid=LEG, status="in-progress", parent=SID, sequence=2))
+    story.tell(pause(ALICE, "agent:alice"))
+    story.converge()
+    story.answer(confirmed(), listing(RE1))
+    return story
+
+
+def _left_paused() -> Story:
+    """The call's conference goes on without it, and its recording is still paused by us."""
+    story = _recording()
+    story.tell(ConferenceReported(conference=CONFERENCE, event="participant-join", participant=SID))
+    story.tell(RecordingReported(sid=RE3, status="in-progress", of=Of.CONFERENCE, owner=CONFERENCE))
+    story.tell(pause())
+    story.converge()
+    story.answer(confirmed(), listing(RE1), listing(RE3, of=Of.CONFERENCE, owner=CONFERENCE))
+    story.answer(confirmed(RE3), listing(RE1), listing(RE3, of=Of.CONFERENCE, owner=CONFERENCE))
+    assert story.safe
+    story.tell(CallReported(sid=SID, status="completed", sequence=9))
+    return story
+
+
 STATES: dict[str, Callable[[], Story]] = {
     "never seen": lambda: Story(Call(sid=SID, account="AC" + "0" * 32)),
     "recording": _recording,
@@ -161,27 +237,45 @@ STATES: dict[str, Callable[[], Story]] = {
     "resuming": _resuming,
     "resume in doubt": _resume_in_doubt,
     "late resume": _late_resume,
+    "running out": _running_out,
+    "payment at the hard limit": _payment_at_the_limit,
+    "out of time": _out_of_time,
+    "stopped instead": _stopped_instead,
+    "to be recorded again": _gap,
+    "agent dialled the customer": _agent_dialled,
+    "conference left paused": _left_paused,
     "stopped": _stopped,
     "over": _over,
     "merged": lambda: Story(call(status="merged")),
 }
 
-MESSAGES: dict[str, Message | None] = {
+LATER, LATER_STILL = timedelta(seconds=1.1), timedelta(seconds=11.1)
+"""Instead of a message: only the time that passes."""
+
+MESSAGES: dict[str, Message | timedelta | None] = {
     "nothing new": None,
     "pause": pause(),
     "alice pauses": pause(ALICE, "agent:alice"),
     "bob pauses": pause(BOB, "agent:bob"),
     "resume": resume(),
     "alice resumes": resume(ALICE, "agent:alice"),
+    "sam releases": Release(by=SAM, hold="hold of api:crm"),
+    "payment beats": Beat(by=CRM, holder="payment:PK1"),
+    "crm gives up": GiveUp(by=CRM, holder="api:crm"),
+    "a second passes": LATER,
+    "ten pass": LATER_STILL,
     "stop": Stop(by=CRM),
     "bob takes": Take(by=BOB, agent="bob"),
     "leg of bob": CallReported(sid=LEG, status="in-progress", parent=SID, sequence=2, agent="bob"),
+    "leg ends": CallReported(sid=LEG, status="completed", parent=SID, sequence=9),
     "call ends": CallReported(sid=SID, status="completed", sequence=9),
     "RE1 starts": _started(),
     "RE2 starts": _started(RE2),
     "RE1 ends": _started(RE1, "completed"),
     "RE1 said paused": _started(RE1, "paused"),
+    "RE1 said resumed": _started(RE1, "resumed"),
     "conference": ConferenceReported(conference=CONFERENCE, event="participant-join"),
+    "conference ends": ConferenceReported(conference=CONFERENCE, event="conference-end"),
     "confirmed": Answered(token=TOKEN, reply=confirmed(), listings=(listing(RE1),)),
     "unanswered": Answered(token=TOKEN, reply=UNANSWERED, listings=(listing(RE1),)),
     "refused 21220": Answered(token=TOKEN, reply=refused(21220), listings=(listing(RE1),)),

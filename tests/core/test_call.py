@@ -133,7 +133,11 @@ def test_hold_that_ran_out_is_not_safe(seconds: float, safe: bool) -> None:
 
 
 def test_list_counts_only_during_this_pause() -> None:
-    assert [is_listed(replace(SAFE, paused_since=since)) for since in (None, at(0), at(1))] == [False, True, False]
+    assert [is_listed(replace(SAFE, paused_since=since), at(2)) for since in (None, at(0), at(1))] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_names_are_legs_and_conferences_without_the_call_itself() -> None:

@@ -23,7 +23,7 @@ from bot.messages import (
     Wait,
 )
 from bot.outcomes import RETRY_MAX
-from bot.recording import due, lists_of, next_effect, unite
+from bot.recording import QUIET, due, lists_of, next_effect, unite
 from tests.core.examples import (
     ALICE,
     BOB,
@@ -619,7 +619,7 @@ def test_confirmed_resume_after_a_late_pause_is_sent_again_twice() -> None:
     assert story.answer(confirmed()) == "nothing"
     assert story.converge(after=9.9) == "resume CURRENT"
     assert story.answer(confirmed()) == "nothing"
-    assert due(story.call, at(story.seconds)) is None
+    assert due(story.call, at(story.seconds)) == at(story.seconds) + QUIET
 
 
 def test_resume_is_not_sent_again_once_a_pause_is_wanted() -> None:
@@ -948,12 +948,16 @@ def test_second_pause_prolongs_the_hold_and_never_shortens_it() -> None:
     assert [hold.expires_at for hold in story.call.holds] == [at(70)]
 
 
-def test_hold_that_ran_out_is_released_and_the_call_resumes() -> None:
+def test_hold_that_runs_out_is_unsafe_ten_seconds_before_the_call_resumes() -> None:
     story = paused_story()
     assert due(story.call, at(1)) == at(300)
     assert story.converge(after=299) == "nothing"
     assert [is_safe(story.call, at(seconds)) for seconds in (299.9, 300)] == [True, False]
     story.seconds = 300
+    assert story.converge() == "nothing"
+    assert (story.fact_types, due(story.call, at(300))) == (["hold.running_out"], at(310))
+    assert story.state == ("paused", "paused", False)
+    story.seconds = 310
     assert story.converge() == "resume CURRENT"
     assert story.fact_types == ["hold.expired", "command.sent"]
     assert story.answer(confirmed()) == "nothing"
@@ -962,17 +966,19 @@ def test_hold_that_ran_out_is_released_and_the_call_resumes() -> None:
 
 def test_hold_that_ran_out_only_alerts_where_so_decided() -> None:
     story = paused_story(replace(POLICY, expiry="alert"))
-    assert story.converge(after=300) == "nothing"
+    assert story.converge(after=299.9) == "nothing"
     assert [(fact.type, fact.outcome) for fact in story.facts] == [("hold.overdue", "failure")]
     assert story.state == ("paused", "paused", True)
-    assert story.converge(after=300) == "nothing"
+    assert due(story.call, at(story.seconds)) == at(story.seconds) + QUIET
+    assert story.converge(after=299) == "nothing"
     assert story.facts == ()
-    assert due(story.call, at(1000)) is None
 
 
 def test_one_hold_that_ran_out_leaves_the_others() -> None:
     story = paused_story()
     story.tell(pause(ALICE, "agent:alice", max_seconds=10))
+    assert story.converge(after=10) == "nothing"
+    assert story.fact_types == ["hold.running_out"]
     assert story.converge(after=10) == "nothing"
     assert story.fact_types == ["hold.expired"]
     assert (story.state, [hold.holder for hold in story.call.holds]) == (("paused", "paused", True), ["api:crm"])

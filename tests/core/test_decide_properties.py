@@ -11,14 +11,16 @@ from typing import Literal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.call import CURRENT, Call, Of, State, Wish, desired, is_safe, observed
+from bot.call import CURRENT, NEW, Call, Of, State, Wish, desired, is_safe, observed
 from bot.messages import (
     Answered,
+    Beat,
     CallReported,
     CallSeen,
     Command,
     ConferenceReported,
     Converge,
+    GiveUp,
     Kind,
     Listing,
     Look,
@@ -26,6 +28,7 @@ from bot.messages import (
     Pause,
     Policy,
     RecordingReported,
+    Release,
     Reply,
     Resume,
     Stop,
@@ -33,12 +36,15 @@ from bot.messages import (
     Wait,
 )
 from bot.recording import decide, due, next_effect
-from tests.core.examples import ALICE, BOB, CONFERENCE, CRM, LEG, PARENT, RE1, RE2, RE3, SID, START
+from tests.core.examples import ALICE, BOB, CONFERENCE, CRM, GUEST, IVR, LEG, PARENT, RE1, RE2, RE3, SAM, SID, START
 
 RECORDINGS = (RE1, RE2, RE3)
 LONGEST_WAIT = timedelta(seconds=20)
 """The longest back-off with its jitter."""
-OWNERS = {RE1: (Of.CALL, SID), RE2: (Of.CALL, SID), RE3: (Of.CONFERENCE, CONFERENCE)}
+
+
+def owner_of(sid: str) -> tuple[Of, str]:
+    return (Of.CONFERENCE, CONFERENCE) if sid == RE3 else (Of.CALL, SID)
 
 
 @dataclass(frozen=True)
@@ -78,16 +84,23 @@ class Chance:
         ]
         return self._random.choices([make for _, make in kinds], [weight for weight, _ in kinds])[0]()
 
-    def _wish(self) -> Pause | Resume:
-        by, holder = self._random.choice([(CRM, "api:crm"), (ALICE, "agent:alice"), (BOB, "agent:bob")])
+    def _wish(self) -> Pause | Resume | Beat | GiveUp | Release:
+        by, holder = self._random.choice([(CRM, "api:crm"), (ALICE, "agent:alice"), (BOB, "agent:bob"), (IVR, "ivr")])
         if self._random.random() < 0.35:
             return Resume(by=by, holder=holder)
+        if self._random.random() < 0.2:
+            others: list[Beat | GiveUp | Release] = [
+                Beat(by=by, holder=holder),
+                GiveUp(by=by, holder=holder),
+                Release(by=SAM, hold="h" + holder),
+            ]
+            return self._random.choice(others)
         return Pause(by=by, hold_id="h" + holder, holder=holder, max_seconds=self._random.choice([None, 1, 20, 300]))
 
     def _recording(self) -> RecordingReported:
         sid = self._random.choice(RECORDINGS)
         statuses = ["in-progress"] * 4 + ["completed", "absent", "failed", "paused", "resumed"]
-        of, owner = OWNERS[sid]
+        of, owner = owner_of(sid)
         return RecordingReported(sid=sid, status=self._random.choice(statuses), of=of, owner=owner)
 
     def _call(self) -> CallReported:
@@ -98,11 +111,13 @@ class Chance:
             status="completed" if is_end else self._random.choice(["ringing", "in-progress"]),
             sequence=self._random.choice([None, 0, 1, 2, 3]),
             agent=self._random.choice([None, "alice", "bob"]),
+            staff=self._random.random() < 0.2,
         )
 
     def _conference(self) -> ConferenceReported:
         event = self._random.choice(["participant-join", "participant-leave", "conference-end"])
-        return ConferenceReported(conference=CONFERENCE, event=event)
+        participant = self._random.choice([SID, LEG, GUEST])
+        return ConferenceReported(conference=CONFERENCE, event=event, participant=participant)
 
     def _came(self) -> Came:
         sids = self._random.sample(RECORDINGS, self._random.randint(0, 3))
@@ -143,6 +158,9 @@ class Known:
     is_live: bool = True
     confirmed_at: datetime | None = None
     """When Twilio last confirmed it paused; None once anything was sent or said that may have ended that."""
+    resumed_at: datetime | None = None
+    is_stopped: bool = False
+    """By a stop of ours that was confirmed, or that was not answered before it ended."""
 
 
 @dataclass
@@ -155,11 +173,17 @@ class History:
     joined_at: datetime | None = None
     listed_at: datetime | None = None
     resumed_until: datetime | None = None
+    has_left: bool = False
+    """Whether the call has left its conference."""
 
     def proves(self, call: Call) -> bool:
         """Whether a card may be taken."""
-        live = [known for known in self.recordings.values() if known.is_live]
-        if call.over or self.pausing_since is None or not live or any(one.confirmed_at is None for one in live):
+        here = {sid: known for sid, known in self.recordings.items() if not (self.has_left and sid == RE3)}
+        live = [known for known in here.values() if known.is_live]
+        is_stopped = not live and any(known.is_stopped for known in here.values())
+        if call.over or self.pausing_since is None or any(one.confirmed_at is None for one in live):
+            return False
+        if not live and not is_stopped:
             return False
         if self.listed_at is None or self.listed_at < self.pausing_since:
             return False
@@ -183,6 +207,7 @@ class History:
     def unanswered(self, command: Command, until: datetime) -> None:
         for sid in self._touched(command.target.recording):
             self.recordings[sid].confirmed_at = None
+            self.recordings[sid].is_stopped = command.wish is Wish.STOPPED
         if command.wish is Wish.RECORDING:
             self.resumed_until = max(self.resumed_until or until, until)
 
@@ -193,13 +218,19 @@ class History:
             sid = reply.recording or ""
             self.learn(sid, is_live=True)
             self.recordings[sid].confirmed_at = now if command.wish is Wish.PAUSED else None
+            self.recordings[sid].is_stopped = command.wish is Wish.STOPPED
+            if command.wish is Wish.RECORDING:
+                self.recordings[sid].resumed_at = now
             if command.wish is Wish.STOPPED:
                 self.recordings[sid].is_live = False
 
-    def listed(self, listing: Listing) -> None:
+    def listed(self, listing: Listing, taken_at: datetime) -> None:
         for sid, status in listing.items:
             if status in {"processing", "in-progress", "paused"}:
                 self.learn(sid, is_live=True)
+                confirmed_at = self.recordings[sid].confirmed_at
+                if status == "in-progress" and confirmed_at is not None and confirmed_at < taken_at:
+                    self.recordings[sid].confirmed_at = None
             elif status != "odd":
                 self.learn(sid, is_live=False)
 
@@ -209,11 +240,30 @@ class History:
                 self.learn(sid, is_live=not before.over)
             case RecordingReported(sid=sid, status="completed" | "absent" | "failed"):
                 self.learn(sid, is_live=False)
-            case ConferenceReported(event="participant-join") if not before.over:
-                self.joined_at = now
+            case RecordingReported(sid=sid, status="resumed") if sid in self.recordings:
+                resumed_at = self.recordings[sid].resumed_at
+                if resumed_at is None or now - resumed_at >= timedelta(seconds=60):
+                    self.recordings[sid].confirmed_at = None
+            case ConferenceReported():
+                self._conference(message, before, now)
+
+    def _conference(self, message: ConferenceReported, before: Call, now: datetime) -> None:
+        match message:
+            case ConferenceReported(event="participant-join", participant=leg) if not before.over:
+                is_back = leg in {SID, *before.names}
+                if is_back or CONFERENCE not in before.left:
+                    self.joined_at, self.has_left = now, False
+            case ConferenceReported(event="participant-leave", participant=leg) if CONFERENCE in before.conferences:
+                customer = before.customer
+                if leg == (SID if customer is None else customer.sid):
+                    self.has_left = True
+            case ConferenceReported(event="conference-end") if CONFERENCE in {*before.conferences, *before.left}:
+                self.has_left = True
+                if RE3 in self.recordings:
+                    self.recordings[RE3].is_live = False
 
     def _touched(self, target: str) -> list[str]:
-        on_call = [sid for sid in self.recordings if OWNERS[sid][0] is Of.CALL]
+        on_call = [sid for sid in self.recordings if owner_of(sid)[0] is Of.CALL]
         return [sid for sid in (on_call if target == CURRENT else [target]) if sid in self.recordings]
 
 
@@ -254,7 +304,7 @@ class Walk:
     def _is_meant(self, sid: str) -> bool:
         assert self.out is not None
         target = self.out.target.recording if isinstance(self.out, Command) else CURRENT
-        return sid == target if target != CURRENT else OWNERS[sid][0] is Of.CALL
+        return sid == target if target != CURRENT else owner_of(sid)[0] is Of.CALL
 
     def _converge(self) -> None:
         self.claims += 1
@@ -280,20 +330,22 @@ class Walk:
         if isinstance(effect, Command):
             reply = what.reply
             target = effect.target.recording
-            if reply.kind is Kind.CONFIRMED and target != CURRENT:
+            if reply.kind is Kind.CONFIRMED and target == NEW:
+                reply = Reply(kind=Kind.CONFIRMED, http_status=201, recording=f"RE{self.claims:032d}")
+            elif reply.kind is Kind.CONFIRMED and target != CURRENT:
                 reply = Reply(kind=Kind.CONFIRMED, http_status=200, recording=target)
-            elif reply.kind is Kind.CONFIRMED and OWNERS[reply.recording or RE1][0] is not Of.CALL:
+            elif reply.kind is Kind.CONFIRMED and owner_of(reply.recording or RE1)[0] is not Of.CALL:
                 reply = Reply(kind=Kind.CONFIRMED, http_status=200, recording=RE1)
         listings = tuple(
             Listing(
                 of=of,
                 owner=owner,
                 ok=what.is_whole,
-                items=tuple(item for item in what.items if OWNERS[item[0]] == (of, owner)) if what.is_whole else (),
+                items=tuple(item for item in what.items if owner_of(item[0]) == (of, owner)) if what.is_whole else (),
             )
             for of, owner in effect.lists
         )
-        asks = isinstance(effect, Look) and effect.ask_call
+        asks = isinstance(effect, Look) and effect.asks is not None
         return Answered(token=token, reply=reply, listings=listings, seen=what.seen if asks else None)
 
     def _decide(self, message: Message) -> object:
@@ -322,7 +374,7 @@ class Walk:
         if message.reply is not None and isinstance(self.out, Command):
             self.history.answered(self.out, message.reply, self.now)
         for listing in message.listings:
-            self.history.listed(listing)
+            self.history.listed(listing, taken_at)
         if message.listings and all(one.ok for one in message.listings):
             self.history.listed_at = taken_at
 
@@ -334,9 +386,10 @@ class Walk:
         if call.over:
             assert call.holds == ()
             assert call.live == (), f"a recording lives on after {message}"
-            assert next_effect(call, "0" * 32, now) is None
-            assert due(call, now) is None
-            assert not isinstance(effect, Command | Look)
+            assert call.claim is not None or call.left_behind or due(call, now) is None
+            assert not isinstance(effect, Look)
+            if isinstance(effect, Command):
+                assert (effect.wish, effect.target.owner in call.left) == (Wish.RECORDING, True)
         if before.over and before.status != "unknown-to-twilio":
             assert call.over, f"a call that was over came back with {message}"
         if next_effect(call, "0" * 32, now) is not None:
@@ -350,7 +403,8 @@ class Walk:
 
 
 def walk(seed: int, steps: int, expiry: Literal["resume", "alert"]) -> Walk:
-    chance, taken = Chance(seed), Walk(Policy(node="node-1", expiry=expiry))
+    chance, stop_after = Chance(seed), timedelta(seconds=5) if seed % 3 == 0 else None
+    taken = Walk(Policy(node="node-1", expiry=expiry, stop_after=stop_after))
     for _ in range(steps):
         taken.take(chance.seconds(), chance.step())
     return taken
@@ -385,10 +439,11 @@ def test_pause_becomes_safe_once_everything_goes_well_again(seed: int, steps: in
 def test_nothing_stays_paused_once_everything_goes_well_again(seed: int, steps: int) -> None:
     """Whatever happened before: without holds nothing is left paused, and nothing in doubt."""
     taken = walk(seed, steps, "resume")
-    for by, holder in ((CRM, "api:crm"), (ALICE, "agent:alice"), (BOB, "agent:bob")):
-        taken.take(0.0, Resume(by=by, holder=holder))
+    for hold in taken.call.holds:
+        taken.take(0.0, Release(by=SAM, hold=hold.id))
     for _ in range(12):
         taken.take(30.0, "goes well")
     assert taken.call.holds == ()
+    assert taken.call.left_behind == ()
     if not taken.call.stop_wanted:
         assert [one.sid for one in taken.call.live if one.state is State.PAUSED or one.doubt] == []

@@ -6,6 +6,7 @@ out), and why the wish was refused. `.` stands for what is left as it was.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ def row(state: str, message: str) -> str:
     """What comes of it, as one line of the table."""
     story = STATES[state]()
     sent = MESSAGES[message]
+    if isinstance(sent, timedelta):
+        story.seconds += sent.total_seconds()
+        sent = None
     decision = Decision(call=story.call) if sent is None else story.tell(sent)
     then, facts = short(decision.effect), decision.facts
     if decision.effect is None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ RECORDING = "RE" + "1" * 32
 
 
 def _types_in_source() -> set[str]:
-    """Every entry type that some line of the program writes: in a `Draft`, a `Fact`, a `note` or a `_refuse`."""
+    """Every entry type that some line of the program writes: in a `Draft`, a `Fact` or a `note`, and all of `holds`."""
     found: set[str] = set()
+    holds = (SOURCE / "holds.py").read_text(encoding="utf-8")
+    found.update(re.findall(r'"([a-z]+\.[a-z_]+)"', holds))
     for path in SOURCE.rglob("*.py"):
         if "simulator" not in path.parts:
             found.update(_types_in(ast.parse(path.read_text(encoding="utf-8"))))
@@ -35,8 +38,6 @@ def _types_in(tree: ast.AST) -> Iterator[str]:
             yield from (type_ for argument in node.args[:1] for type_ in _written(argument))
         elif node.func.id in {"note", "_note_reading"}:
             yield from (type_ for argument in node.args[:1] for type_ in _written(argument))
-        elif node.func.id == "_refuse":
-            yield from (type_ for argument in node.args for type_ in _written(argument) if "." in type_)
 
 
 def _written(expression: ast.expr) -> Iterator[str]:

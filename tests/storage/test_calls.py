@@ -9,7 +9,8 @@ from bot.messages import By, Fact
 from bot.storage import calls, deliveries, entries, throttles, users
 from bot.storage.engine import Database
 from bot.storage.entries import Filter
-from tests.conftest import ALICE, Person
+from bot.storage.users import At
+from tests.conftest import ALICE, SAM, Person
 from tests.core.examples import CONFERENCE, LEG, PARENT, RE1, SID, at
 
 ACCOUNT = "AC" + "0" * 32
@@ -37,8 +38,6 @@ FULL = Call(
     failures=2,
     next_at=at(6),
     problem=Problem.BUSY,
-    problem_status=429,
-    problem_code=20429,
 )  # fmt: skip
 
 
@@ -146,11 +145,39 @@ def test_agent_is_found_by_any_way_of_writing_the_contact(
         lambda transaction: users.set_contacts(transaction, "bob", ("sip:bob@Example.com", "+1 (500) 555-0001"))
     )
     with database.read() as connection:
-        assert users.agent_at(connection, "client:alice") == "alice"
-        assert users.agent_at(connection, "client:Alice") is None
-        assert users.agent_at(connection, "sip:Bob@example.com;transport=tls") == "bob"
-        assert users.agent_at(connection, "+15005550001") == "bob"
-        assert users.agent_at(connection, "+15005550002", None) is None
+        assert users.at(connection, "client:alice") == At("alice", is_agent=True)
+        assert users.at(connection, "client:Alice") is None
+        assert users.at(connection, "sip:Bob@example.com;transport=tls") == At("bob", is_agent=True)
+        assert users.at(connection, "+15005550001") == At("bob", is_agent=True)
+        assert users.at(connection, "+15005550002", None) is None
+
+
+def test_supervisor_on_a_leg_is_ours_and_no_agent(
+    database: Database, journal: Journal, cast: tuple[Person, ...]
+) -> None:
+    assert SAM in cast
+    journal.write(lambda transaction: users.set_contacts(transaction, "sam", ("client:sam",)))
+    with database.read() as connection:
+        assert users.at(connection, "client:sam") == At("sam", is_agent=False)
+
+
+def test_call_is_on_the_list_of_every_agent_on_it_and_of_nobody_once_it_is_over(
+    database: Database, journal: Journal
+) -> None:
+    """Bob is consulted; then he leaves."""
+    legs = tuple(Leg(sid=sid, status="in-progress", agent=agent) for sid, agent in ((LEG, "alice"), (PARENT, "bob")))
+    call = Call(sid=SID, account=ACCOUNT, agent="bob", legs=legs)
+    save(journal, call)
+    assert _listed(database) == {"alice": [SID], "bob": [SID]}
+    save(journal, replace(call, agent="alice", legs=(legs[0], replace(legs[1], status="completed"))))
+    assert _listed(database) == {"alice": [SID], "bob": []}
+    save(journal, replace(call, agent="alice", status="completed"))
+    assert _listed(database) == {"alice": [], "bob": []}
+
+
+def _listed(database: Database) -> dict[str, list[str]]:
+    with database.read() as connection:
+        return {agent: [call.sid for call in calls.of_agent(connection, agent, 10)] for agent in ("alice", "bob")}
 
 
 def test_delivery_is_a_repeat_until_it_is_forgotten(journal: Journal) -> None:

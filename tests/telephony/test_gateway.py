@@ -143,11 +143,29 @@ def test_call_is_seen_with_its_parent(gateway: TwilioGateway, twilio: SimulatorC
     assert gateway.fetch_call(ACCOUNT, leg) == CallSeen(ok=True, status="in-progress", parent=placed.call)
     twilio.hang_up(placed.call)
     assert gateway.fetch_call(ACCOUNT, placed.call) == CallSeen(ok=True, status="completed")
-    assert gateway.fetch_call(ACCOUNT, "CA" + secrets.token_hex(16)) == CallSeen(ok=True, status=None)
+    assert gateway.fetch_call(ACCOUNT, "CA" + secrets.token_hex(16)) == CallSeen(ok=True, http_status=404)
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "401", "reset", "html-200", "late"])
 def test_call_that_cannot_be_fetched_is_not_seen(gateway: TwilioGateway, twilio: SimulatorClient, fault: str) -> None:
     placed = twilio.place_call()
     twilio.add_fault(fault, on="fetch-call", call=placed.call)
-    assert gateway.fetch_call(ACCOUNT, placed.call) == CallSeen(ok=False)
+    http = {"429": 429, "500": 500, "401": 401}.get(fault)
+    assert gateway.fetch_call(ACCOUNT, placed.call) == CallSeen(ok=False, http_status=http)
+
+
+def test_new_recording_is_begun_with_our_callbacks(gateway: TwilioGateway, twilio: SimulatorClient) -> None:
+    placed = twilio.place_call(recordings=0)
+    reply = gateway.start_recording(ACCOUNT, placed.call)
+    assert (reply.kind, [one["sid"] for one in twilio.call(placed.call)["recordings"]]) == (
+        Kind.CONFIRMED, [reply.recording],
+    )  # fmt: skip
+    (told,) = [one for one in twilio.callbacks() if one["url"].endswith("/twilio/recording-status")]
+    assert (told["params"]["RecordingSid"], told["params"]["RecordingStatus"]) == (reply.recording, "in-progress")
+
+
+def test_recording_of_a_call_that_is_over_is_refused(gateway: TwilioGateway, twilio: SimulatorClient) -> None:
+    placed = twilio.place_call()
+    twilio.hang_up(placed.call)
+    reply = gateway.start_recording(ACCOUNT, placed.call)
+    assert (reply.kind, reply.code) == (Kind.REFUSED, 21220)

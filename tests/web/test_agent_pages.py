@@ -78,8 +78,13 @@ def test_looking_at_a_call_changes_nothing(web_bench: Bench) -> None:
     assert web_bench.twilio.requests() == []
 
 
-@pytest.mark.parametrize("person", [BOB, SAM])
-@pytest.mark.parametrize("action", ["", "/state", "/claim", "/pause", "/resume"])
+@pytest.mark.parametrize(
+    ("person", "action"),
+    [
+        *((BOB, action) for action in ("", "/state", "/claim", "/pause", "/resume")),
+        *((SAM, action) for action in ("/claim", "/pause", "/resume")),
+    ],
+)
 def test_call_of_another_agent_is_refused_and_noted(person: Person, action: str, web_bench: Bench) -> None:
     call, other = web_bench.place_call(ALICE), web_bench.signed_in(person)
     web_bench.twilio.clear_requests()
@@ -133,7 +138,7 @@ def test_page_says_recording_then_paused_then_recording(web_bench: Bench) -> Non
     assert (page.status, page.buttons) == ("Recording", ["Sign out", "Pause", "Resume"])
     paused = Page(alice.press(call, "Pause").text)
     assert (paused.status, paused.buttons) == (SAFE, ["Pause", "Resume"])
-    assert re.search(r"The pause ends by itself in (300|299) s\.", paused.text)
+    assert re.search(r"A card may be taken for (300|299) s more\.", paused.text)
     assert alice.page(f"/calls/{call}").status == SAFE
     assert web_bench.recording_states(call) == ["paused"]
     assert Page(alice.press(call, "Resume").text).status == "Recording"
@@ -195,7 +200,7 @@ def test_page_with_a_pause_that_ran_out_does_not_say_paused(web_bench: Bench) ->
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=301)):
         page = alice.page(f"/calls/{call}")
     assert page.status == NOT_PAUSED
-    assert "The pause reached its time limit." in page.text
+    assert "The pause reached its time limit" in page.text
 
 
 def test_page_with_a_new_recording_in_the_pause_does_not_say_paused(web_bench: Bench) -> None:

@@ -56,7 +56,7 @@ def test_simulated_twilios_signatures_are_accepted_for_every_callback(web_bench:
     call = web_bench.services.control.find(placed.call)
     assert call is not None
     assert (call.status, call.agent, call.live) == ("completed", "alice", ())
-    assert call.conferences == (placed.conference,)
+    assert (call.conferences, call.left) == ((), (placed.conference,))
 
 
 def test_call_belongs_to_the_agent_whose_contact_answers(web_bench: Bench) -> None:

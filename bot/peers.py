@@ -1,0 +1,60 @@
+"""Calls that share a conference: its recording is one, and none of them may undo what another needs.
+
+All of it runs inside the caller's transaction, and locks the peers in the order of their SIDs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from bot.audit.journal import Transaction
+from bot.call import Call, Of, State, Wish, desired
+from bot.messages import Command, Converge, Decision, Policy, Shared, Wait
+from bot.recording import decide
+from bot.storage import calls
+from bot.storage.calls import Loaded
+
+
+def claim(transaction: Transaction, call: Call, token: str, now: datetime, policy: Policy) -> Decision:
+    """The next effect, claimed. What another call of the same conference needs or does comes first."""
+    peers = [loaded.call for loaded in _peers(transaction, call)]
+    resuming = [peer.claim.until for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
+    if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
+        return Decision(call=call, effect=Wait(until=max(resuming)))
+    decision = decide(call, Converge(token=token), now, policy)
+    effect = decision.effect
+    if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
+        return decision
+    if any(_wants_it_paused(peer, effect.target.owner) for peer in peers):
+        return decide(call, Shared(recording=effect.target.recording), now, policy)
+    return decision
+
+
+def tell(transaction: Transaction, before: Call, decision: Decision) -> None:
+    """A resume of a conference's recording undoes what other calls believe of it, also if it arrives late."""
+    call, effect = decision.call, decision.effect
+    resumes = isinstance(effect, Command) and effect.wish is Wish.RECORDING and effect.target.of is Of.CONFERENCE
+    late = call.late_resume_until if call.late_resume_until != before.late_resume_until else None
+    if not (resumes or late):
+        return
+    for loaded in _peers(transaction, call):
+        peer = loaded.call
+        known = peer.recording(effect.target.recording) if resumes and isinstance(effect, Command) else None
+        if known is not None and known.state is State.PAUSED:
+            peer = peer.with_recording(replace(known, state=State.UNKNOWN, confirmed_at=None))
+        if late is not None and (peer.late_resume_until is None or peer.late_resume_until < late):
+            peer = replace(peer, late_resume_until=late)
+        calls.save(transaction, loaded, peer, ())
+
+
+def _wants_it_paused(peer: Call, conference: str) -> bool:
+    return desired(peer) is Wish.PAUSED and not peer.over and conference in peer.conferences
+
+
+def _peers(transaction: Transaction, call: Call) -> list[Loaded]:
+    """The other calls known in the conferences that this call is or was in."""
+    known = {*call.conferences, *(one.owner for one in call.left_behind)}
+    sids = {sid for one in known for sid in calls.of_conference(transaction.connection, one)} - {call.sid}
+    loaded = [calls.load(transaction, sid, call.account) for sid in sorted(sids)]
+    return [one for one in loaded if not one.is_new and one.call.sid != call.sid]
