@@ -31,6 +31,8 @@ POOL_SIZE = 10
 POOL_WAIT_SECONDS = 5
 CONNECT_SECONDS = 3
 IDLE_SECONDS = 1.0
+UNANSWERED_MILLISECONDS = 5_000
+"""How long what we sent may stay unacknowledged: a host that is gone, unlike a server that stopped, refuses nothing."""
 LOCK_WAIT_MILLISECONDS = 5_000
 STATEMENT_MILLISECONDS = 30_000
 WAL_SAFE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -182,7 +184,14 @@ def _postgresql_engine(url: str) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "pci-pause-bot"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": UNANSWERED_MILLISECONDS,
+            "keepalives_idle": CONNECT_SECONDS,
+            "keepalives_interval": 1,
+            "options": options,
+            "application_name": "pci-pause-bot",
+        },
         hide_parameters=True,
     )
 

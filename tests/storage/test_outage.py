@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -156,6 +158,16 @@ def test_pool_of_connections_recovers_at_once() -> None:
         assert read_by_all(database) == [2] * POOL_SIZE
         assert_tree_fits(database, 2)
         database.close()
+
+
+def test_connection_to_a_host_that_is_gone_ends_within_seconds(postgres: Server) -> None:
+    """What the system was told: no test can take a host off the network."""
+    database = Database(postgres.new_database())
+    with database.read() as connection, socket.socket(fileno=os.dup(connection.connection.fileno())) as wire:
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5_000
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 3
+    database.close()
 
 
 def test_standby_that_only_reads_is_unavailable_for_writing(postgres: Server) -> None:
