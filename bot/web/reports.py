@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 
 import structlog
 
@@ -61,17 +62,20 @@ class Reports:
 
     def _retry(self) -> None:
         """The oldest first, until none waits any more."""
-        while True:
+        while not self._closing.wait(AGAIN_SECONDS):
+            with suppress(DatabaseUnavailable):
+                while self._waiting:
+                    self._receive_late(*self._waiting[0])
+                    self._waiting.popleft()
             with self._lock:
                 self._is_retrying = bool(self._waiting)
                 if not self._is_retrying:
                     return
-            try:
-                self._control.receive(*self._waiting[0])
-            except DatabaseUnavailable:
-                if self._closing.wait(AGAIN_SECONDS):
-                    return
-                continue
-            except Exception:
-                log.exception("report.failed", call=self._waiting[0][0].call)
-            self._waiting.popleft()
+
+    def _receive_late(self, report: Report, digest: bytes) -> None:
+        try:
+            self._control.receive(report, digest)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("report.failed", call=report.call)

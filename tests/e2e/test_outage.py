@@ -104,6 +104,11 @@ def health(stack: Stack, path: str) -> tuple[int, str]:
         connection.close()
 
 
+def is_away(place: Place) -> bool:
+    status, told = health(place.stack, "/readyz")
+    return status == 503 and WHY[place.kind] in told
+
+
 def states(stack: Stack, call: PlacedCall) -> list[str]:
     return [one["state"] for one in stack.twilio.call(call.call)["recordings"]]
 
@@ -134,8 +139,7 @@ def test_database_taken_away_and_given_back(place: Place, new_context: Callable[
         assert api.pause(due.call, max_seconds=HOLD_SECONDS).is_safe
         over_at = time.monotonic() + HOLD_SECONDS
         with place.away():
-            until(lambda: health(stack, "/readyz")[0] == 503, ANSWERED_SECONDS, "not ready any more")
-            assert WHY[place.kind] in health(stack, "/readyz")[1]
+            until(lambda: is_away(place), ANSWERED_SECONDS, "not ready any more, and why")
             assert health(stack, "/healthz")[0] == 200
             if place.kind == "sqlite":  # without reading, the page has lost its buttons by now
                 pressed.press("Pause")
