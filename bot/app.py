@@ -19,6 +19,7 @@ from bot.storage.engine import Database
 from bot.telephony.signature import SignatureCheck
 from bot.telephony.twilio_gateway import TwilioGateway
 from bot.web import agent, api, auth, errors, health, present, review, security, webhooks
+from bot.web.reports import Reports
 from bot.web.services import Services
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +73,7 @@ def wire(settings: Settings, kind: str = "web") -> Services:
         commanding_max=min(COMMANDING_MAX, threads),
     )
     signature = SignatureCheck(settings.twilio_auth_token.get_secret_value(), settings.public_base_url)
-    return Services(settings, database, journal, control, signature)
+    return Services(settings, database, journal, control, signature, Reports(control))
 
 
 def node_name(kind: str) -> str:

@@ -177,7 +177,7 @@ class CallControl:
             if self._is_due(sid):
                 self.converge(sid)
         except DatabaseUnavailable:
-            log.warning("converge.deferred", call=sid)
+            log.debug("converge.deferred", call=sid)
         except Exception:
             log.exception("converge.failed", call=sid)
 

@@ -60,18 +60,14 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Sweep until stopped. A database that is away is waited for, with one log line when it goes and comes."""
+        """Sweep until stopped. A database that is away is waited for; `storage.watch` says so in the log, once."""
         was_away = False
         while not self._stopping.is_set():
             try:
                 self.sweep()
                 self._do_duties()
-                if was_away:
-                    log.info("database.back")
                 was_away = False
             except DatabaseUnavailable:
-                if not was_away:
-                    log.error("database.away")
                 was_away = True
             self._stopping.wait(SWEEP_SECONDS * (4 if was_away else 1))
         self._pool.shutdown(wait=True)
@@ -101,7 +97,7 @@ class Worker:
         try:
             self._control.converge(sid)
         except DatabaseUnavailable:
-            log.warning("converge.deferred", call=sid)
+            log.debug("converge.deferred", call=sid)
         except Exception:
             log.exception("converge.failed", call=sid)
         finally:

@@ -27,12 +27,14 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from bot.audit.entry import Draft, encode
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.errors import DatabaseUnavailable, LogError
-from bot.storage import schema
+from bot.storage import nodes, schema
 from bot.storage.engine import Database
+from bot.storage.watch import Watch
 
 GROUP_MAX = 128
 ATTEMPTS_MAX = 4
 WRITE_SECONDS = 8.0
+PROOF_WAIT_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -83,6 +85,9 @@ class Journal:
         self._starting = threading.Lock()
         self._writer: threading.Thread | None = None
         self._pid = os.getpid()
+        self._writing_works = Watch("writing")
+        self._proving = threading.Lock()
+        self._proof: Future[None] | None = None
 
     def write(self, change: Callable[[Transaction], T], key: str = "") -> T:
         """Run `change` in a transaction and return its result once that is durable.
@@ -90,25 +95,50 @@ class Journal:
         `key` is the SID of the call it locks, if any. Raises `DatabaseUnavailable` when the database is busy or away
         (what was asked may then still happen if it was already being committed), and whatever `change` itself raises.
         """
-        job = _Job(key, change)
-        self._ensure_writer()
-        self._jobs.put(job)
+        future = self._submit(change, key)
         try:
-            return job.future.result(timeout=WRITE_SECONDS)
-        except FutureTimeoutError:
-            job.future.cancel()
+            return future.result(timeout=WRITE_SECONDS)
+        except FutureTimeoutError as error:
+            future.cancel()
+            self._writing_works.failed(error)
             raise DatabaseUnavailable from None
 
     def append(self, draft: Draft) -> None:
         """An entry without a change of state: a sign-in, a reading of the log."""
         self.write(lambda transaction: transaction.append(draft))
 
+    def prove(self, within_seconds: float) -> None:
+        """Return if the database can be written, as this process saw within that time; else try. However many ask at
+        once, or go on asking, it costs one small write in that time. Raises `DatabaseUnavailable`.
+        """
+        with self._proving:
+            works = self._writing_works.last_seen(within_seconds)
+            if works is None and (self._proof is None or self._proof.done()):
+                self._proof = self._submit(self._beat)
+            proof = self._proof
+        if works is False:
+            raise DatabaseUnavailable
+        if works is None and proof is not None:
+            try:
+                proof.result(timeout=PROOF_WAIT_SECONDS)
+            except FutureTimeoutError:
+                raise DatabaseUnavailable from None
+
+    def _beat(self, transaction: Transaction) -> None:
+        nodes.beat(transaction, self.node, "web")
+
+    def _submit(self, change: Callable[[Transaction], T], key: str = "") -> Future[T]:
+        job = _Job(key, change)
+        self._ensure_writer()
+        self._jobs.put(job)
+        return job.future
+
     def _ensure_writer(self) -> None:
         if self._writer is not None and self._pid == os.getpid() and self._writer.is_alive():
             return
         with self._starting:
             if self._pid != os.getpid():
-                self._jobs, self._pid, self._writer = SimpleQueue(), os.getpid(), None
+                self._jobs, self._pid, self._writer, self._proof = SimpleQueue(), os.getpid(), None, None
             if self._writer is None or not self._writer.is_alive():
                 self._writer = threading.Thread(target=self._run, name="journal", daemon=True)
                 self._writer.start()
@@ -159,12 +189,19 @@ class Journal:
         job.future.set_exception(error)
 
     def _transact(self, changes: list[Callable[[Transaction], Any]]) -> list[Any]:
-        with self._database.write() as connection:
-            transaction = Transaction(connection, self._database.is_sqlite)
-            results = [change(transaction) for change in changes]
-            if transaction.drafts:
-                append_all(transaction, self.node)
-            return results
+        try:
+            with self._database.write() as connection:
+                transaction = Transaction(connection, self._database.is_sqlite)
+                results = [change(transaction) for change in changes]
+                if transaction.drafts:
+                    append_all(transaction, self.node)
+        except DatabaseUnavailable as error:
+            if not _is_worth_retrying(error):
+                self._writing_works.failed(error)
+            raise
+        if transaction.drafts or self._beat in changes:  # a commit that wrote nothing proves nothing
+            self._writing_works.worked()
+        return results
 
 
 def append_all(transaction: Transaction, node: str) -> None:

@@ -25,11 +25,14 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bot.errors import DatabaseUnavailable
+from bot.storage.watch import Watch
 
 POOL_SIZE = 10
 POOL_WAIT_SECONDS = 5
 CONNECT_SECONDS = 3
 IDLE_SECONDS = 1.0
+UNANSWERED_MILLISECONDS = 5_000
+"""How long what we sent may stay unacknowledged: a host that is gone, unlike a server that stopped, refuses nothing."""
 LOCK_WAIT_MILLISECONDS = 5_000
 STATEMENT_MILLISECONDS = 30_000
 WAL_SAFE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
@@ -45,12 +48,18 @@ class Database:
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lock_file: int | None = None
         self._lock = threading.Lock()
+        self._reading_works = Watch("reading")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for single readings, each for itself, given back at the end. Raises `DatabaseUnavailable`."""
-        with translated(), self._reading.connect() as connection:
-            yield connection
+        try:
+            with translated(), self._reading.connect() as connection:
+                yield connection
+        except DatabaseUnavailable as error:
+            self._reading_works.failed(error)
+            raise
+        self._reading_works.worked()
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -98,7 +107,7 @@ def translated() -> Iterator[None]:
     except PoolTimeoutError as error:
         raise DatabaseUnavailable from error
     except DBAPIError as error:
-        if isinstance(error, OperationalError) or error.connection_invalidated or _is_missing_table(error):
+        if isinstance(error, OperationalError) or error.connection_invalidated or _is_not_as_we_need_it(error):
             raise DatabaseUnavailable from error
         raise
     except OSError as error:
@@ -175,7 +184,14 @@ def _postgresql_engine(url: str) -> Engine:
         pool_size=POOL_SIZE,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options, "application_name": "pci-pause-bot"},
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "tcp_user_timeout": UNANSWERED_MILLISECONDS,
+            "keepalives_idle": CONNECT_SECONDS,
+            "keepalives_interval": 1,
+            "options": options,
+            "application_name": "pci-pause-bot",
+        },
         hide_parameters=True,
     )
 
@@ -201,5 +217,6 @@ def _answers(connection: Any) -> bool:
     return True
 
 
-def _is_missing_table(error: DBAPIError) -> bool:
-    return type(error.orig).__name__ in {"UndefinedTable", "UndefinedColumn"}
+def _is_not_as_we_need_it(error: DBAPIError) -> bool:
+    """Not migrated yet, or a standby that only reads. SQLite has no names of its own for these."""
+    return type(error.orig).__name__ in {"UndefinedTable", "UndefinedColumn", "ReadOnlySqlTransaction"}

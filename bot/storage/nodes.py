@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from bot.audit.journal import Transaction
 from bot.storage.schema import nodes
+
+if TYPE_CHECKING:  # the journal itself beats, to prove that it can write
+    from bot.audit.journal import Transaction
 
 KEPT = timedelta(days=1)
 

@@ -16,7 +16,8 @@ from bot.storage.users import Role, User
 from bot.telephony.webhooks import is_sid
 from bot.web.auth import current_user, roles
 from bot.web.errors import STATUS_OF
-from bot.web.present import WORDS, show
+from bot.web.present import WORDS
+from bot.web.proof import show
 from bot.web.services import note, origin, services
 
 CALLS_SHOWN_MAX = 50

@@ -21,7 +21,7 @@ from bot.storage.entries import Filter
 from bot.telephony.webhooks import is_sid
 from bot.web.errors import problem_of
 from bot.web.limits import Buckets
-from bot.web.present import as_json
+from bot.web.proof import as_json
 from bot.web.security import csrf
 from bot.web.services import json_body, note, origin, services
 

@@ -13,7 +13,8 @@ from bot.call import Problem
 from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
-from bot.web.present import WORDS, as_json
+from bot.web.present import WORDS
+from bot.web.proof import as_json
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +79,6 @@ def _ours(error: BotError) -> Response:
     if isinstance(error, Refusal):
         return _reply(error.status, error.title, str(error), error)
     if isinstance(error, DatabaseUnavailable):
-        log.warning("database.unavailable", path=request.path)
         return _reply(503, "Not available now", str(error), error)
     log.error("failed", path=request.path, error=type(error).__name__)
     return _reply(500, "Something went wrong", "This is our fault; it has been noted.", error)

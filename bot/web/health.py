@@ -11,9 +11,11 @@ from sqlalchemy import func, select
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
 from bot.storage import checkpoints, entries, migrate, nodes, schema
+from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
 WORKER_MISSING_AFTER = timedelta(seconds=30)
+CANNOT_BE_WRITTEN = "can be read, but not written: is its disk full?"
 
 blueprint = Blueprint("health", __name__)
 
@@ -25,7 +27,9 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """503 while the database is away or not migrated. A missing worker only warns: pausing works without it."""
+    """503 while the database is away, not migrated or cannot be written. A missing worker only warns: pausing works
+    without it.
+    """
     try:
         with services().database.read() as connection:
             is_current = migrate.is_current(connection)
@@ -34,6 +38,10 @@ def readyz() -> tuple[Response, int]:
         return jsonify({"status": "unavailable", "database": "unavailable"}), 503
     if not is_current:
         return jsonify({"status": "unavailable", "database": "not migrated: run `bot init-db`"}), 503
+    try:
+        services().journal.prove(PROOF_SECONDS)
+    except DatabaseUnavailable:
+        return jsonify({"status": "unavailable", "database": CANNOT_BE_WRITTEN}), 503
     is_working = seen is not None and datetime.now(UTC) - seen < WORKER_MISSING_AFTER
     return jsonify({"status": "ready", "database": "ok", "worker": "ok" if is_working else "missing"}), 200
 

@@ -13,6 +13,7 @@ from bot.control import CallControl
 from bot.settings import Settings
 from bot.storage.engine import Database
 from bot.telephony.signature import SignatureCheck
+from bot.web.reports import Reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Services:
     journal: Journal
     control: CallControl
     signature: SignatureCheck
+    reports: Reports
 
 
 def services() -> Services:

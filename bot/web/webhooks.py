@@ -61,7 +61,7 @@ def _take_in(endpoint: str, fields: tuple[str, ...], read: Reader) -> Response:
         log.warning("webhook.malformed", endpoint=endpoint, why=str(error))
         raise
     secret = services().settings.secret_key.get_secret_value().encode()
-    services().control.receive(report, webhooks.digest(secret, endpoint, fields, allowed))
+    services().reports.take_in(report, webhooks.digest(secret, endpoint, fields, allowed))
     return Response(status=204)
 
 

@@ -118,6 +118,7 @@ def bench_of(settings: Settings, twilio: SimulatorClient, document: OpenAPI) -> 
     try:
         yield Bench(app, services, twilio, document, settings.public_base_url)
     finally:
+        services.reports.close()
         services.control.close()
         services.database.close()
         logging.getLogger().handlers[:] = before
