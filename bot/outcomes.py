@@ -243,7 +243,12 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
     """
     target = call.nothing_said_of
     call = replace(call, nothing_said=None, nothing_said_of=None)
-    done_already = [recording for recording in call.live if _may_be_done(call, recording, wish)]
+    touched = _touched(call, target)
+    if wish is not desired(call) and any(recording.toggle for recording in touched):
+        for recording in touched:  # the opposite, sent first, is so already: the wanted one can be believed now
+            call = call.with_recording(replace(recording, toggle=False, unanswered=None))
+        return replace(call, next_at=None)
+    done_already = [recording for recording in touched if _may_be_done(call, recording, wish)]
     if done_already and wish in OPPOSITE:
         for recording in done_already:
             call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
