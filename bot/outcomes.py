@@ -238,8 +238,9 @@ def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: floa
 def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call:
     """Twilio said "nothing to command here", and the lists are in: already done, on another resource, or nothing.
 
-    A refusal after an unanswered command in the same direction may mean that it is done already. Where that would
-    matter, the opposite is sent by SID first, and then the wanted one, whose reply can be believed.
+    A refusal after an unanswered command may mean that it is done already: one in this direction that was applied, or
+    one in the other that was not. Where that would matter, the opposite is sent by SID first, and then the wanted one,
+    whose reply can be believed.
     """
     target = call.nothing_said_of
     call = replace(call, nothing_said=None, nothing_said_of=None)
@@ -268,7 +269,7 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
 
 
 def _may_be_done(call: Call, recording: Recording, wish: Wish) -> bool:
-    if recording.unanswered is wish:
+    if recording.unanswered is not None:
         return True
     late = call.late_resume_until
     unproven = late is not None and (recording.confirmed_at is None or recording.confirmed_at < late)
