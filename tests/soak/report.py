@@ -20,6 +20,7 @@ class Report:
     calls: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     commands: int = 0
+    taken_over: int = 0
     acknowledged: int = 0
     entries: int = 0
     faults: int = 0
@@ -41,6 +42,7 @@ class Report:
             ("API requests answered", f"{answered:,}"),
             ("API requests without an answer", f"{self.answers.total() - answered:,}"),
             ("commands sent to Twilio", f"{self.commands:,}"),
+            ("  taken over from the dead", f"{self.taken_over:,}"),
             ("faults switched on", f"{self.faults:,}"),
             ("kills of web processes", f"{sum(web.values()):,}"),
             *((f"  {kind}", f"{count:,}") for kind, count in sorted(web.items())),

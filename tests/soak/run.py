@@ -71,6 +71,7 @@ class _Run:
         report.calls, report.commands, report.overlaps = self._calls.placed, counters["commands"], counters["overlaps"]
         report.answers, report.faults, report.looks = noted.answers, noted.faults, noted.looks
         report.kills = self._killer.done
+        report.taken_over = sum(entry["type"] == "command.abandoned" for entry in entries)
         report.entries, report.acknowledged, report.lost = len(entries), self._ledger.acknowledged, len(lost)
         report.unsafe, report.verified = len(noted.unsafe), verified.returncode == 0
         report.wrong += [f"not paused: {one}" for one in noted.unsafe]
