@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -24,10 +25,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     folder = Path(tempfile.mkdtemp(prefix="soak-"))
     is_good = False
+    machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before the run"
     try:
         reports = _all(plan, folder)
         is_good = not any(report.wrong for report in reports)
-        print(f"\nSIGKILL under load, seed {plan.seed}:\n\n{table(reports)}")
+        print(f"\nSIGKILL under load, seed {plan.seed}, {machine}:\n\n{table(reports)}")
     except MissingPartError as error:
         print(f"soak: {error}", file=sys.stderr)
         return 2

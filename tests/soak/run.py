@@ -61,6 +61,8 @@ class _Run:
         report.rests += 1
         report.slowest_settlement_seconds = max(took, report.slowest_settlement_seconds)
         report.wrong += [f"not settled after {took:.1f} s: {sentence}" for sentence in unsettled]
+        if took > self._plan.settle_seconds and not unsettled:
+            report.wrong.append(f"all settled, but only after {took:.1f} s")
 
     def _reckon(self) -> None:
         report, noted = self._report, self._load.noted
