@@ -11,10 +11,11 @@ UV_VERSION := 0.13.9
 PYTEST_ARGS ?= -n auto --maxprocesses 4
 DEMO_ARGS ?=
 BENCH_ARGS ?=
+SOAK_ARGS ?=
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bench lock clean
+.PHONY: help install demo test lint format bench soak lock clean
 .NOTPARALLEL:
 
 help: ## this list
@@ -42,6 +43,10 @@ format: $(DEV) ## put the code into the common style
 bench: $(DEV) ## how fast a pause is, beside a naive bot and the floor (BENCH_ARGS=)
 	@$(BIN)/python -m tests.support.install postgresql
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+
+soak: $(DEV) ## hundreds of SIGKILLs under load on both databases: about 20 minutes (SOAK_ARGS=)
+	@$(BIN)/python -m tests.support.install postgresql
+	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 # The development lock is bound to the versions of the runtime lock, so that one .venv serves both.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -328,12 +328,18 @@ def _may_be_stopped(call: Call) -> bool:
 def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call:
     """Twilio said "nothing to command here", and the lists are in: already done, on another resource, or nothing.
 
-    A refusal after an unanswered command in the same direction may mean that it is done already. Where that would
-    matter, the opposite is sent by SID first, and then the wanted one, whose reply can be believed.
+    A refusal after an unanswered command may mean that it is done already: one in this direction that was applied, or
+    one in the other that was not. Where that would matter, the opposite is sent by SID first, and then the wanted one,
+    whose reply can be believed.
     """
     target = call.nothing_said_of
     call = replace(call, nothing_said=None, nothing_said_of=None)
-    done_already = [recording for recording in call.live if _may_be_done(call, recording, wish)]
+    touched = _touched(call, target)
+    if wish is not desired(call) and any(recording.toggle for recording in touched):
+        for recording in touched:  # the opposite, sent first, is so already: the wanted one can be believed now
+            call = call.with_recording(replace(recording, toggle=False, unanswered=None))
+        return replace(call, next_at=None)
+    done_already = [recording for recording in touched if _may_be_done(call, recording, wish)]
     if done_already and wish in OPPOSITE:
         for recording in done_already:
             call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
@@ -353,7 +359,7 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
 
 
 def _may_be_done(call: Call, recording: Recording, wish: Wish) -> bool:
-    if recording.unanswered is wish:
+    if recording.unanswered is not None:
         return True
     late = call.late_resume_until
     unproven = late is not None and (recording.confirmed_at is None or recording.confirmed_at < late)

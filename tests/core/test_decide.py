@@ -758,6 +758,65 @@ def test_resume_refused_with_21220_after_an_unanswered_one_is_toggled() -> None:
     assert story.state == ("recording", "recording", False)
 
 
+def test_opposite_refused_with_21220_is_so_already_and_the_wanted_one_follows() -> None:
+    """The refusal of the pause meant something else: the recording runs, so it refuses the resume too."""
+    story = Story(call())
+    story.tell(started(RE1))
+    story.tell(pause())
+    story.converge()
+    story.answer(UNANSWERED, listing(RE1))
+    assert story.converge(after=1.0) == "pause CURRENT +list"
+    assert story.answer(refused(21220), listing(RE1)) == "resume RE1"
+    assert story.answer(refused(21220)) == "look"
+    assert story.answer(None, listing(RE1)) == "pause CURRENT +list"
+    assert story.answer(confirmed(), listing(RE1)) == "nothing"
+    assert story.safe is True
+
+
+def test_opposite_unanswered_is_sent_again_if_the_wanted_one_is_refused_again() -> None:
+    """It never arrived, so the recording is paused as before and refuses the pause as before."""
+    story = Story(call())
+    story.tell(started(RE1))
+    story.tell(pause())
+    story.converge()
+    story.answer(UNANSWERED, listing(RE1))
+    assert story.converge(after=1.0) == "pause CURRENT +list"
+    assert story.answer(refused(21220), listing(RE1)) == "resume RE1"
+    story.answer(UNANSWERED)
+    assert story.converge(after=1.0) == "pause CURRENT +list"
+    assert story.answer(refused(21220), listing(RE1)) == "resume RE1"
+    assert story.answer(confirmed()) == "pause CURRENT +list"
+    story.answer(confirmed(), listing(RE1))
+    assert story.state == ("paused", "paused", False)
+
+
+def test_pause_refused_with_21220_after_a_resume_that_never_arrived_is_toggled() -> None:
+    story = paused_story()
+    story.tell(resume())
+    assert story.converge() == "resume CURRENT"
+    story.answer(UNANSWERED)
+    story.tell(pause())
+    assert story.converge() == "pause CURRENT +list"
+    assert story.answer(refused(21220), listing(RE1)) == "resume RE1"
+    assert story.answer(confirmed()) == "pause CURRENT +list"
+    story.answer(confirmed(), listing(RE1))
+    assert story.state == ("paused", "paused", False)
+
+
+def test_only_the_recording_that_was_refused_is_toggled() -> None:
+    """Two were found while a pause was unanswered: that one was refused says nothing of the other."""
+    story = Story(call())
+    story.tell(pause())
+    story.converge()
+    story.answer(UNANSWERED, listing(RE1, RE2))
+    assert story.converge(after=1.0) == "pause RE1 +list"
+    assert story.answer(refused(21220), listing(RE1, RE2)) == "resume RE1"
+    assert story.answer(confirmed(RE1)) == "pause RE1 +list"
+    assert story.answer(confirmed(RE1), listing(RE1, RE2)) == "pause RE2 +list"
+    assert story.answer(confirmed(RE2), listing(RE1, RE2)) == "nothing"
+    assert story.safe is True
+
+
 def test_first_21220_is_not_toggled() -> None:
     story = Story(call())
     story.tell(started(RE1))

@@ -64,7 +64,7 @@ def running_stack(folder: Path, database_url: str) -> Iterator[Stack]:
     url = f"http://{HOST}:{port}"
     with ExitStack() as open_parts:
         simulator = open_parts.enter_context(running_simulator(url))
-        environment = _environment(folder, database_url, port, simulator.url)
+        environment = environment_of(folder, database_url, port, simulator.url)
         keys = _set_up(environment, folder)
         web, worker = (
             open_parts.enter_context(running(procfile(name), environment, folder / f"{name}.log"))
@@ -92,7 +92,8 @@ def platform_path(folder: Path) -> str:
     return f"{programs}:{folder / 'bin'}:{clean_environment()['PATH']}"
 
 
-def _environment(folder: Path, database_url: str, port: int, simulator_url: str) -> dict[str, str]:
+def environment_of(folder: Path, database_url: str, port: int, simulator_url: str) -> dict[str, str]:
+    """What the platform sets for both processes."""
     return clean_environment() | {
         "PATH": platform_path(folder),
         "PORT": str(port),
