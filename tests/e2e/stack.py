@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ DAVE = Person("dave", ALICE.role, "client:dave")
 """An agent whose password is changed under him."""
 PEOPLE = (ALICE, BOB, CAROL, DAVE)
 KEYS = (("crm", "pause,read"), ("audit", "read,review"))
+Way = Callable[[str, str], str]
+"""Where the process of this line of the Procfile finds the simulator at this URL."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -57,20 +59,31 @@ class Stack:
         )
 
 
+def straight(_name: str, simulator_url: str) -> str:
+    """No proxy between."""
+    return simulator_url
+
+
 @contextmanager
-def running_stack(folder: Path, database_url: str) -> Iterator[Stack]:
+def running_stack(folder: Path, database_url: str, way: Way = straight, **settings: str) -> Iterator[Stack]:
     """The whole of it for as long as the block runs. What it printed stays in the folder's `*.log`."""
     port = free_port()
     url = f"http://{HOST}:{port}"
     with ExitStack() as open_parts:
         simulator = open_parts.enter_context(running_simulator(url))
-        environment = _environment(folder, database_url, port, simulator.url)
+        environment = _environment(folder, database_url, port, simulator.url) | settings
         keys = _set_up(environment, folder)
         web, worker = (
-            open_parts.enter_context(running(procfile(name), environment, folder / f"{name}.log"))
+            open_parts.enter_context(
+                running(
+                    procfile(name),
+                    environment | {"TWILIO_API_BASE_URL": way(name, simulator.url)},
+                    folder / f"{name}.log",
+                )
+            )
             for name in ("web", "worker")
         )
-        until(lambda: _is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
+        until(lambda: is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
         crm, auditor = (Api(url, key) for key in keys)
         yield Stack(url, simulator.client, environment, folder, web, worker, crm, auditor)
 
@@ -143,7 +156,7 @@ def _said(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def _is_ready(url: str, *processes: Running) -> bool:
+def is_ready(url: str, *processes: Running) -> bool:
     for one in processes:
         assert one.process.poll() is None, one.output()
     try:
