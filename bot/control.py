@@ -389,18 +389,19 @@ class CallControl:
 
     def _perform(self, step: _Step, effect: Command | Look) -> Answered:
         account = step.call.account
-        left = self._policy.claim.total_seconds() - (time.monotonic() - step.taken)
+        now = time.monotonic()
+        left = self._policy.claim.total_seconds() - (now - step.taken)
         if left < self._gateway.timeout_seconds + CLAIM_RESERVE_SECONDS:
             reply = (
                 Reply(kind=Kind.UNSENT, why="too little was left of the claim") if isinstance(effect, Command) else None
             )
             return Answered(token=effect.token, reply=reply)
-        deadline = time.monotonic() + self._gateway.timeout_seconds
+        deadline = now + self._gateway.timeout_seconds
         lists = [self._lists.submit(self._gateway.list_recordings, account, of, owner) for of, owner in effect.lists]
         if isinstance(effect, Look):
             seen = self._gateway.fetch_call(account, step.call.sid) if effect.ask_call else None
             return Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
-        reply = self._gateway.command(account, effect.target, effect.wish)
+        reply = self._gateway.command(account, effect.target, effect.wish, deadline)
         return Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
 
 

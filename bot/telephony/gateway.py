@@ -14,8 +14,8 @@ class RecordingGateway(Protocol):
     @property
     def timeout_seconds(self) -> float: ...
 
-    def command(self, account: str, target: Target, wish: Wish) -> Reply:
-        """Ask for a recording to be paused, resumed or stopped."""
+    def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:
+        """Ask for a recording to be paused, resumed or stopped. At `deadline` (monotonic) nothing is sent any more."""
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:
         """Every recording of a call, leg or conference: all pages, or not `ok`."""

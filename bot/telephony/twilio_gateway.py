@@ -34,7 +34,7 @@ class TwilioGateway:
     def __init__(self, settings: Settings, connections: int) -> None:
         self._behavior: Literal["skip", "silence"] = settings.pause_behavior
         self.timeout_seconds = settings.twilio_timeout_seconds
-        http_client = PooledHttpClient(
+        self._http = PooledHttpClient(
             timeout_seconds=settings.twilio_timeout_seconds,
             connections=connections,
             base_url=settings.twilio_api_base_url,
@@ -47,15 +47,16 @@ class TwilioGateway:
             account_sid=settings.twilio_account_sid,
             region=settings.twilio_region,
             edge=settings.twilio_edge,
-            http_client=http_client,
+            http_client=self._http,
         )
 
-    def command(self, account: str, target: Target, wish: Wish) -> Reply:
+    def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:
         status = STATUS_OF[wish]
         behavior = {"pause_behavior": self._behavior} if wish is Wish.PAUSED else {}
         try:
             recordings = self._resource(account, target.of, target.owner).recordings
-            reply = recordings(target.recording).update(status=status, **behavior)
+            with self._http.no_later_than(deadline):
+                reply = recordings(target.recording).update(status=status, **behavior)
         except Unsent as error:
             return Reply(kind=Kind.UNSENT, why=str(error))
         except TwilioRestException as error:
