@@ -116,6 +116,7 @@ class CallControl:
         self._places = threading.BoundedSemaphore(commanding_max)
         self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
         self._background = ThreadPoolExecutor(16, thread_name_prefix="converge")
+        self._is_ending = False
 
     # What people and programs ask
 
@@ -205,7 +206,8 @@ class CallControl:
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
-        self._background.submit(self._converge_quietly, sid)
+        if not self._is_ending:
+            self._background.submit(self._converge_quietly, sid)
 
     def _converge_quietly(self, sid: str) -> None:
         try:
@@ -220,8 +222,13 @@ class CallControl:
         call = self.find(sid)
         return call is not None and (call.claim is not None or next_effect(call, "", datetime.now(UTC)) is not None)
 
+    def wind_down(self) -> None:
+        """From now on claim nothing more; what is claimed is still carried out and saved. Others do the rest."""
+        self._is_ending = True
+
     def close(self) -> None:
-        """Let what is under way come to its end."""
+        """Let what is under way come to its end: at most the Twilio time limit, and one write for its outcome."""
+        self.wind_down()
         self._background.shutdown(wait=True, cancel_futures=True)
         self._lists.shutdown(wait=True, cancel_futures=True)
 
@@ -300,7 +307,7 @@ class CallControl:
 
     def _may_claim(self, deadline: float) -> bool:
         """Whether a whole attempt still fits into the patience: the last one is included in it."""
-        return time.monotonic() + self._gateway.timeout_seconds < deadline
+        return not self._is_ending and time.monotonic() + self._gateway.timeout_seconds < deadline
 
     def _look_again(self, step: _Step, *, may_claim: bool) -> _Step:
         """Read without a lock; only when something can be done is a transaction worth it."""
