@@ -95,6 +95,7 @@ class CallControl:
         self._patience_seconds = patience_seconds
         self._background = background or ThreadPoolExecutor(16, thread_name_prefix="converge")
         self.outage = Outage(database, journal, self._background.submit)
+        self._is_ending = False
 
     # What people and programs ask
 
@@ -170,7 +171,8 @@ class CallControl:
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
-        self._background.submit(self._converge_quietly, sid)
+        if not self._is_ending:
+            self._background.submit(self._converge_quietly, sid)
 
     def _converge_quietly(self, sid: str) -> None:
         try:
@@ -191,8 +193,13 @@ class CallControl:
             seen = self._gateway.fetch_call(self._account, NO_CALL)
             self.outage.heard(Answered(token="", seen=seen))
 
+    def wind_down(self) -> None:
+        """From now on claim nothing more; what is claimed is still carried out and saved. Others do the rest."""
+        self._is_ending = True
+
     def close(self) -> None:
-        """Let what is under way come to its end."""
+        """Let what is under way come to its end: at most the Twilio time limit, and one write for its outcome."""
+        self.wind_down()
         self._background.shutdown(wait=True, cancel_futures=True)
         self._lists.shutdown(wait=True, cancel_futures=True)
 
@@ -271,7 +278,7 @@ class CallControl:
 
     def _may_claim(self, deadline: float) -> bool:
         """Whether a whole attempt still fits into the patience: the last one is included in it."""
-        return time.monotonic() + self._gateway.timeout_seconds < deadline
+        return not self._is_ending and time.monotonic() + self._gateway.timeout_seconds < deadline
 
     def _look_again(self, step: Step, *, may_claim: bool) -> Step:
         """Read without a lock; only when something can be done is a transaction worth it."""
@@ -322,21 +329,23 @@ class CallControl:
 
     def _perform(self, step: Step, effect: Command | Look) -> Answered:
         account = step.call.account
-        left = self._policy.claim.total_seconds() - (time.monotonic() - step.taken)
+        now = time.monotonic()
+        left = self._policy.claim.total_seconds() - (now - step.taken)
         if left < self._gateway.timeout_seconds + CLAIM_RESERVE_SECONDS:
             reply = (
                 Reply(kind=Kind.UNSENT, why="too little was left of the claim") if isinstance(effect, Command) else None
             )
             return Answered(token=effect.token, reply=reply)
-        deadline = time.monotonic() + self._gateway.timeout_seconds
+        deadline = now + self._gateway.timeout_seconds
         lists = [self._lists.submit(self._gateway.list_recordings, account, of, owner) for of, owner in effect.lists]
         if isinstance(effect, Look):
             seen = self._gateway.fetch_call(account, effect.asks) if effect.asks else None
             answered = Answered(token=effect.token, listings=_gather(effect, lists, deadline), seen=seen)
         elif effect.target.recording == NEW:
-            answered = Answered(token=effect.token, reply=self._gateway.start_recording(account, effect.target.owner))
+            reply = self._gateway.start_recording(account, effect.target.owner, deadline)
+            answered = Answered(token=effect.token, reply=reply)
         else:
-            reply = self._gateway.command(account, effect.target, effect.wish)
+            reply = self._gateway.command(account, effect.target, effect.wish, deadline)
             answered = Answered(token=effect.token, reply=reply, listings=_gather(effect, lists, deadline))
         self.outage.heard(answered)
         return answered

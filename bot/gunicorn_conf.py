@@ -1,6 +1,13 @@
 """gunicorn's settings: many threads in few processes, because a pause mostly waits for Twilio."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gunicorn.arbiter import Arbiter
+    from gunicorn.workers.base import Worker
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a platform's router must reach it
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -13,3 +20,15 @@ keepalive = 30
 control_socket_disable = True
 limit_request_field_size = 65_536  # an over-long signature is ours to refuse, with 403
 accesslog = None
+
+
+def worker_exit(_server: Arbiter, worker: Worker) -> None:
+    """Requests are answered by now; what webhooks began beside them comes to its end, too, within the graceful time.
+
+    A worker that never had an application has nothing to close; nor has the master's picture of one.
+    """
+    application = getattr(worker, "wsgi", None)
+    if application is not None:
+        services = application.extensions["bot"]
+        services.control.close()
+        services.database.close()

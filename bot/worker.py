@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 
 
 class Worker:
-    """Runs until `stop`; then it finishes what it has begun."""
+    """Runs until `stop`; then it finishes the commands that it has begun, and begins no others."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Worker:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
+        self._is_stopping = False
         self._duties = [
             _Duty(HEARTBEAT_SECONDS, self._beat),
             _Duty(PROBE_SECONDS, self._probe),
@@ -62,19 +62,22 @@ class Worker:
     def run(self) -> None:
         """Sweep until stopped. A database that is away is waited for; `storage.watch` says so in the log, once."""
         was_away = False
-        while not self._stopping.is_set():
+        while not self._is_stopping:
             try:
                 self.sweep()
                 self._do_duties()
                 was_away = False
             except DatabaseUnavailable:
                 was_away = True
-            self._stopping.wait(SWEEP_SECONDS * (4 if was_away else 1))
-        self._pool.shutdown(wait=True)
+            time.sleep(SWEEP_SECONDS * (4 if was_away else 1))
+        self._control.wind_down()
+        log.info("worker.stopping")
+        self._pool.shutdown(wait=True, cancel_futures=True)
         self._control.close()
 
     def stop(self) -> None:
-        self._stopping.set()
+        """Soon, and not at once: an event that a signal handler sets can lock up with the thread that waits for it."""
+        self._is_stopping = True
 
     def stop_on_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -14,10 +14,10 @@ class RecordingGateway(Protocol):
     @property
     def timeout_seconds(self) -> float: ...
 
-    def command(self, account: str, target: Target, wish: Wish) -> Reply:
-        """Ask for a recording to be paused, resumed or stopped."""
+    def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:
+        """Ask for a recording to be paused, resumed or stopped. At `deadline` (monotonic) nothing is sent any more."""
 
-    def start_recording(self, account: str, call: str) -> Reply:
+    def start_recording(self, account: str, call: str, deadline: float | None = None) -> Reply:
         """Begin a new recording of the call, whose callbacks come to us."""
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import os
 import socket
 import threading
@@ -46,9 +47,9 @@ class Watchdog:
         self._pid = 0
 
     @contextmanager
-    def guard(self, seconds: float) -> Iterator[_Guard]:
-        """Until the block ends, whatever socket the guard is given is shut down after `seconds`."""
-        guard = _Guard(time.monotonic() + seconds)
+    def guard(self, deadline: float) -> Iterator[_Guard]:
+        """Until the block ends, whatever socket the guard is given is shut down at `deadline` (monotonic)."""
+        guard = _Guard(deadline)
         with self._changed:
             self._start()
             heapq.heappush(self._due, (guard.deadline, next(self._counter), guard))
@@ -117,6 +118,7 @@ def _shut_down(sock: socket.socket | None) -> None:
 
 class _Current(threading.local):
     guard: _Guard | None = None
+    deadline: float | None = None
 
 
 _current = _Current()
@@ -166,6 +168,17 @@ class PooledHttpClient(HttpClient):
         self._pools = urllib3.PoolManager(num_pools=POOLS_MAX, maxsize=connections, block=False)
         self._pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
+    @contextmanager
+    def no_later_than(self, deadline: float | None) -> Iterator[None]:
+        """What this thread asks for in the block ends at `deadline` (monotonic), even if the process is frozen between
+        the moment when that was decided and the moment when it would be sent.
+        """
+        _current.deadline = deadline
+        try:
+            yield
+        finally:
+            _current.deadline = None
+
     def request(
         self,
         method: str,
@@ -178,14 +191,17 @@ class PooledHttpClient(HttpClient):
         allow_redirects: bool = False,  # noqa: ARG002 - the SDK's signature; a redirect is never followed
     ) -> Response:
         """Raises `Unsent` or `Unanswered`; any whole reply is returned, whatever its status."""
-        seconds = timeout or self.timeout_seconds
+        now = time.monotonic()
+        deadline = min(now + (timeout or self.timeout_seconds), _current.deadline or math.inf)
+        if deadline <= now:
+            raise Unsent("too late")
         sent_headers = dict(headers or {})
         if auth is not None:
             sent_headers.update(urllib3.make_headers(basic_auth=":".join(auth)))
         body = urlencode(data, doseq=True) if data else None
-        with _watchdog.guard(seconds) as guard:
+        with _watchdog.guard(deadline) as guard:
             try:
-                return self._send(method.upper(), self._address(url, params), body, sent_headers, seconds)
+                return self._send(method.upper(), self._address(url, params), body, sent_headers, deadline - now)
             except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:
                 raise Unsent("no connection") from error
             except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:

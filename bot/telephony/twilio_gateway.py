@@ -37,7 +37,7 @@ class TwilioGateway:
         self._behavior: Literal["skip", "silence"] = settings.pause_behavior
         self.timeout_seconds = settings.twilio_timeout_seconds
         self._callback_url = f"{settings.public_base_url}/twilio/recording-status"
-        http_client = PooledHttpClient(
+        self._http = PooledHttpClient(
             timeout_seconds=settings.twilio_timeout_seconds,
             connections=connections,
             base_url=settings.twilio_api_base_url,
@@ -50,21 +50,25 @@ class TwilioGateway:
             account_sid=settings.twilio_account_sid,
             region=settings.twilio_region,
             edge=settings.twilio_edge,
-            http_client=http_client,
+            http_client=self._http,
         )
 
-    def command(self, account: str, target: Target, wish: Wish) -> Reply:
+    def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:
         status = STATUS_OF[wish]
         behavior = {"pause_behavior": self._behavior} if wish is Wish.PAUSED else {}
         recordings = self._resource(account, target.of, target.owner).recordings
         return self._reply(
-            lambda: recordings(target.recording).update(status=status, **behavior), target.recording, status
+            lambda: recordings(target.recording).update(status=status, **behavior),
+            target.recording,
+            status,
+            deadline,
         )
 
-    def _reply(self, post: Callable[[], Any], recording: str, status: str) -> Reply:
+    def _reply(self, post: Callable[[], Any], recording: str, status: str, deadline: float | None) -> Reply:
         """What came of one POST about this recording, which is to have this status afterwards."""
         try:
-            reply = post()
+            with self._http.no_later_than(deadline):
+                reply = post()
         except Unsent as error:
             return Reply(kind=Kind.UNSENT, why=str(error))
         except TwilioRestException as error:
@@ -74,7 +78,7 @@ class TwilioGateway:
             return Reply(kind=Kind.UNANSWERED, why=_why(error))
         return _confirmed(reply, recording, status)
 
-    def start_recording(self, account: str, call: str) -> Reply:
+    def start_recording(self, account: str, call: str, deadline: float | None = None) -> Reply:
         new = self._client.api.v2010.accounts(account).calls(call).recordings
         return self._reply(
             lambda: new.create(
@@ -85,6 +89,7 @@ class TwilioGateway:
             ),
             CURRENT,
             "in-progress",
+            deadline,
         )
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:

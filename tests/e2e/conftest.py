@@ -11,6 +11,7 @@ from playwright.sync_api import BrowserContext, StorageState
 
 from bot.simulator.client import SimulatorClient, SimulatorRefused
 from tests.e2e.agent_page import Desk
+from tests.e2e.network import Network, running_network
 from tests.e2e.stack import Stack, running_stack
 from tests.support.postgres import Server
 
@@ -78,3 +79,28 @@ def tidy_desk(desk: Desk) -> Iterator[Desk]:
     """A desk at whose windows nothing went wrong: no script failed, nothing was refused by the content policy."""
     yield desk
     assert [problem for window in desk.windows for problem in window.problems] == []
+
+
+@pytest.fixture(scope="session")
+def sqlite_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    folder = tmp_path_factory.mktemp("sqlite-network")
+    with running_network(folder, f"sqlite:///{folder / 'bot.sqlite3'}") as network:
+        yield network
+
+
+@pytest.fixture(scope="session")
+def postgresql_network(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    url = postgres.new_database()
+    with running_network(tmp_path_factory.mktemp("postgresql-network"), url) as network:
+        yield network
+    postgres.drop(url)
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """The stack behind proxies, on SQLite or the database that the test asks for; quiet again after each test."""
+    found: Network = request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_network")
+    found.stack.twilio.clear_requests()
+    yield found
+    found.clear()
+    _quiet(found.stack.twilio)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from bot.simulator.client import SimulatorClient
 from tests.conftest import ALICE, BOB, CAROL, Person
 from tests.e2e.api import Api
-from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, until
+from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, start, until
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.simulator.process import running as running_simulator
 
@@ -27,6 +27,9 @@ DAVE = Person("dave", ALICE.role, "client:dave")
 """An agent whose password is changed under him."""
 PEOPLE = (ALICE, BOB, CAROL, DAVE)
 KEYS = (("crm", "pause,read"), ("audit", "read,review"))
+BASE_URL = "TWILIO_API_BASE_URL"
+Way = Callable[[str, str], str]
+"""Where the process of this line of the Procfile finds the simulator at this URL."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -42,6 +45,11 @@ class Stack:
     worker: Running
     api: Api
     auditor: Api
+    ways: dict[str, str]
+
+    def start(self, name: str) -> Running:
+        """A process of the Procfile anew. Who starts one ends it, but for one that becomes this stack's `worker`."""
+        return start(procfile(name), self.environment | {BASE_URL: self.ways[name]}, self.folder / f"{name}.log")
 
     def bot(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """`bot …` as an operator types it."""
@@ -57,22 +65,32 @@ class Stack:
         )
 
 
+def straight(_name: str, simulator_url: str) -> str:
+    """No proxy between."""
+    return simulator_url
+
+
 @contextmanager
-def running_stack(folder: Path, database_url: str) -> Iterator[Stack]:
+def running_stack(folder: Path, database_url: str, way: Way = straight, **settings: str) -> Iterator[Stack]:
     """The whole of it for as long as the block runs. What it printed stays in the folder's `*.log`."""
     port = free_port()
     url = f"http://{HOST}:{port}"
     with ExitStack() as open_parts:
         simulator = open_parts.enter_context(running_simulator(url))
-        environment = environment_of(folder, database_url, port, simulator.url)
+        environment = environment_of(folder, database_url, port, simulator.url) | settings
         keys = _set_up(environment, folder)
+        ways = {name: way(name, simulator.url) for name in ("web", "worker")}
         web, worker = (
-            open_parts.enter_context(running(procfile(name), environment, folder / f"{name}.log"))
-            for name in ("web", "worker")
+            open_parts.enter_context(running(procfile(name), environment | {BASE_URL: url}, folder / f"{name}.log"))
+            for name, url in ways.items()
         )
-        until(lambda: _is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
+        until(lambda: is_ready(url, web, worker), READY_SECONDS, "the web process and the worker")
         crm, auditor = (Api(url, key) for key in keys)
-        yield Stack(url, simulator.client, environment, folder, web, worker, crm, auditor)
+        stack = Stack(url, simulator.client, environment, folder, web, worker, crm, auditor, ways)
+        try:
+            yield stack
+        finally:
+            stack.worker.end()
 
 
 def procfile(name: str) -> list[str]:
@@ -103,7 +121,7 @@ def environment_of(folder: Path, database_url: str, port: int, simulator_url: st
         "PUBLIC_BASE_URL": f"http://{HOST}:{port}",
         "TWILIO_ACCOUNT_SID": ACCOUNT,
         "TWILIO_AUTH_TOKEN": TOKEN,
-        "TWILIO_API_BASE_URL": simulator_url,
+        BASE_URL: simulator_url,
         "AUDIT_ORIGIN": "example.org/log",
         "AUDIT_SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
         "DATABASE_URL": database_url,
@@ -144,7 +162,7 @@ def _said(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def _is_ready(url: str, *processes: Running) -> bool:
+def is_ready(url: str, *processes: Running) -> bool:
     for one in processes:
         assert one.process.poll() is None, one.output()
     try:

@@ -34,6 +34,25 @@ def talking(
         yield server, client
 
 
+def test_nothing_is_sent_at_or_after_the_deadline_that_was_set_for_it() -> None:
+    """However long ago that was, and whatever the time limit of the request itself."""
+    with talking(keep_alive) as (server, client):
+        with client.no_later_than(time.monotonic()), pytest.raises(Unsent, match="too late"):
+            client.request("POST", TWILIO)
+        with client.no_later_than(time.monotonic() + 60):
+            assert client.request("POST", TWILIO).status_code == 200
+        assert client.request("POST", TWILIO).status_code == 200
+        assert len(server.requests) == 2
+
+
+def test_request_ends_at_the_deadline_that_was_set_for_it() -> None:
+    with talking(silence, seconds=60) as (_, client):
+        began = time.monotonic()
+        with client.no_later_than(began + LIMIT_SECONDS), pytest.raises(Unanswered, match="no reply in time"):
+            client.request("POST", TWILIO)
+        assert time.monotonic() - began < 30
+
+
 def closed_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
