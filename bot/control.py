@@ -10,8 +10,8 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -106,7 +106,10 @@ class CallControl:
         *,
         admitted_max: int,
         commanding_max: int,
+        patience_seconds: Mapping[str, float] = PATIENCE_SECONDS,
+        background: Executor | None = None,
     ) -> None:
+        """`background` runs what follows from a report; by default a few threads of our own."""
         self._database = database
         self._journal = journal
         self._gateway = gateway
@@ -115,7 +118,8 @@ class CallControl:
         self._admitted = threading.BoundedSemaphore(admitted_max)
         self._places = threading.BoundedSemaphore(commanding_max)
         self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
-        self._background = ThreadPoolExecutor(16, thread_name_prefix="converge")
+        self._patience_seconds = patience_seconds
+        self._background = background or ThreadPoolExecutor(16, thread_name_prefix="converge")
 
     # What people and programs ask
 
@@ -199,9 +203,10 @@ class CallControl:
 
     # Converging
 
-    def converge(self, sid: str, patience_seconds: float = PATIENCE_SECONDS["system"]) -> Outcome:
+    def converge(self, sid: str, patience_seconds: float | None = None) -> Outcome:
         """Bring the call to what is desired, as far as it goes within the patience."""
-        return self._until(sid, None, patience_seconds, lambda _: _as_it_is)
+        patience = self._patience_seconds["system"] if patience_seconds is None else patience_seconds
+        return self._until(sid, None, patience, lambda _: _as_it_is)
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
@@ -236,7 +241,7 @@ class CallControl:
 
         Turns are capped, so that webhooks and health checks always find a thread.
         """
-        patience = PATIENCE_SECONDS[by.source]
+        patience = self._patience_seconds[by.source]
         if self._places.acquire(blocking=False):
             return self._with_place(sid, message, patience, judge)
         began = time.monotonic()
