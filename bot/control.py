@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot.audit.journal import Journal, Transaction
-from bot.call import Call, Of, Problem, State, Wish, desired, observed, why_not_safe
+from bot.call import Call, Of, Problem, Recording, State, Wish, desired, observed, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import (
     Answered,
@@ -42,6 +42,7 @@ from bot.messages import (
     Shared,
     Stop,
     Take,
+    Target,
     Wait,
 )
 from bot.recording import decide, next_effect, unite
@@ -341,17 +342,21 @@ class CallControl:
 
     def _claimed(self, transaction: Transaction, call: Call, token: str, now: datetime) -> Decision:
         """The next effect. What another call of the same conference needs or does comes first: the recording is one."""
-        peers = [loaded.call for loaded in self._peers(transaction, call)]
-        resuming = [peer.claim.until for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
+        peers = self._peers(transaction, call)
+        claims = [peer.call.claim for peer in peers if peer.call.claim is not None]
+        resuming = [claim.until for claim in claims if claim.wish is Wish.RECORDING]
         if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
             return Decision(call=call, effect=Wait(until=max(resuming)))
         decision = decide(call, Converge(token=token), now, self._policy)
         effect = decision.effect
         if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
             return decision
-        if any(desired(peer) is Wish.PAUSED and not peer.over for peer in peers):
-            return decide(call, Shared(recording=effect.target.recording), now, self._policy)
-        return decision
+        holding = [peer for peer in peers if desired(peer.call) is Wish.PAUSED and not peer.call.over]
+        if not holding:
+            return decision
+        for peer in holding:
+            _leave_to(transaction, peer, effect.target)
+        return decide(call, Shared(recording=effect.target.recording), now, self._policy)
 
     def _tell_peers(self, transaction: Transaction, before: Call, decision: Decision) -> None:
         """A resume of a conference's recording undoes what other calls believe of it, also if it arrives late."""
@@ -418,6 +423,17 @@ def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: floa
         else future.result()
         for future, (of, owner) in zip(lists, effect.lists, strict=True)
     )
+
+
+def _leave_to(transaction: Transaction, peer: Loaded, target: Target) -> None:
+    """The recording may be paused, and it is now for this call to resume it, also if its own pause never came about."""
+    known = peer.call.recording(target.recording)
+    if known is not None and (known.state is State.PAUSED or not known.live):
+        return
+    left = known or Recording(sid=target.recording, of=target.of, owner=target.owner)
+    found = Fact(type="recording.found", recording=left.sid, after=State.UNKNOWN, detail={"of": left.of})
+    after = peer.call.with_recording(replace(left, doubt=True))
+    calls.save(transaction, peer, after, () if known else (found,))
 
 
 def _pause_before_looking(step: _Step) -> float:

@@ -69,6 +69,20 @@ def test_recording_goes_on_when_all_of_their_holds_run_out_together(
     assert state(twilio) == "in-progress"
 
 
+def test_recording_goes_on_although_the_last_to_hold_it_never_had_it_paused(
+    node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    twilio.add_fault("401", on="pause")
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.CREDENTIALS
+    twilio.clear_faults()
+    assert node.control.resume(first.call, CRM, HOLDER).problem is None
+    assert state(twilio) == "paused"
+    assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
+    assert state(twilio) == "in-progress"
+
+
 def test_pause_is_confirmed_anew_after_another_call_resumed(
     node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
 ) -> None:
