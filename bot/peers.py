@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.audit.journal import Transaction
-from bot.call import Call, Of, State, Wish, desired
-from bot.messages import Command, Converge, Decision, Policy, Shared, Wait
+from bot.call import Call, Of, Recording, State, Wish, desired
+from bot.messages import Command, Converge, Decision, Fact, Policy, Shared, Target, Wait
 from bot.recording import decide
 from bot.storage import calls
 from bot.storage.calls import Loaded
@@ -18,17 +18,21 @@ from bot.storage.calls import Loaded
 
 def claim(transaction: Transaction, call: Call, token: str, now: datetime, policy: Policy) -> Decision:
     """The next effect, claimed. What another call of the same conference needs or does comes first."""
-    peers = [loaded.call for loaded in _peers(transaction, call)]
-    resuming = [peer.claim.until for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
+    peers = _peers(transaction, call)
+    claims = [peer.call.claim for peer in peers if peer.call.claim is not None]
+    resuming = [claim.until for claim in claims if claim.wish is Wish.RECORDING]
     if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
         return Decision(call=call, effect=Wait(until=max(resuming)))
     decision = decide(call, Converge(token=token), now, policy)
     effect = decision.effect
     if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
         return decision
-    if any(_wants_it_paused(peer, effect.target.owner) for peer in peers):
-        return decide(call, Shared(recording=effect.target.recording), now, policy)
-    return decision
+    holding = [peer for peer in peers if _wants_it_paused(peer.call, effect.target.owner)]
+    if not holding:
+        return decision
+    for peer in holding:
+        _leave_to(transaction, peer, effect.target)
+    return decide(call, Shared(recording=effect.target.recording), now, policy)
 
 
 def tell(transaction: Transaction, before: Call, decision: Decision) -> None:
@@ -46,6 +50,17 @@ def tell(transaction: Transaction, before: Call, decision: Decision) -> None:
         if late is not None and (peer.late_resume_until is None or peer.late_resume_until < late):
             peer = replace(peer, late_resume_until=late)
         calls.save(transaction, loaded, peer, ())
+
+
+def _leave_to(transaction: Transaction, peer: Loaded, target: Target) -> None:
+    """The recording may be paused, and it is now for this call to resume it, also if its own pause never came about."""
+    known = peer.call.recording(target.recording)
+    if known is not None and (known.state is State.PAUSED or not known.live):
+        return
+    left = known or Recording(sid=target.recording, of=target.of, owner=target.owner)
+    found = Fact(type="recording.found", recording=left.sid, after=State.UNKNOWN, detail={"of": left.of})
+    after = peer.call.with_recording(replace(left, doubt=True))
+    calls.save(transaction, peer, after, () if known else (found,))
 
 
 def _wants_it_paused(peer: Call, conference: str) -> bool:

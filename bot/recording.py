@@ -111,7 +111,7 @@ def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> De
         case ConferenceReported():
             return reports.conference_reported(call, message, now)
         case Shared():
-            return outcomes.shared(call, message)
+            return _shared(call, message, now, policy)
         case _:
             assert_never(message)
 
@@ -197,6 +197,13 @@ def _converge(call: Call, message: Converge, now: datetime, policy: Policy) -> D
         return Decision(call=after, facts=facts)
     after, sent = _claim(after, effect, now, policy)
     return Decision(call=after, facts=(*facts, *sent), effect=effect)
+
+
+def _shared(call: Call, message: Shared, now: datetime, policy: Policy) -> Decision:
+    """Stands in for a converge: the holds that ran out end here too."""
+    after, facts = holds.run_out(call, now, policy)
+    decision = outcomes.shared(_after_a_change_of_wish(call, after, now), message)
+    return replace(decision, facts=(*facts, *decision.facts))
 
 
 def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) -> tuple[Call, tuple[Fact, ...]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot.call import Problem, is_safe
 from bot.messages import By
 from bot.simulator.client import PlacedCall, SimulatorClient
-from tests.control.bench import CRM, HOLDER, Bench, Node, safe
+from tests.control.bench import CRM, HOLDER, Bench, Node, safe, until
 
 IVR = By(actor="ivr2", source="api")
 
@@ -48,6 +50,33 @@ def test_recording_goes_on_only_with_the_last_of_their_holds(
     first, second = two
     assert safe(node.control.pause(first.call, CRM, HOLDER))
     assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
+    assert node.control.resume(first.call, CRM, HOLDER).problem is None
+    assert state(twilio) == "paused"
+    assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
+    assert state(twilio) == "in-progress"
+
+
+def test_recording_goes_on_when_all_of_their_holds_run_out_together(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER, max_seconds=2))
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2", max_seconds=2))
+    until(lambda: all(bench.call(one.call).holds[0].expires_at < datetime.now(UTC) for one in two))
+    for placed in (first, second, first, second):
+        node.control.converge(placed.call, patience_seconds=0.0)
+    assert [bench.log(placed.call).count("hold.expired") for placed in two] == [1, 1]
+    assert state(twilio) == "in-progress"
+
+
+def test_recording_goes_on_although_the_last_to_hold_it_never_had_it_paused(
+    node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    twilio.add_fault("401", on="pause")
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.CREDENTIALS
+    twilio.clear_faults()
     assert node.control.resume(first.call, CRM, HOLDER).problem is None
     assert state(twilio) == "paused"
     assert node.control.resume(second.call, IVR, "api:ivr2").problem is None

@@ -1,0 +1,67 @@
+"""The log read the way an auditor reads it: which holds are open and which recordings were last proven paused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bot.call import CURRENT
+from bot.storage import entries
+from bot.storage.engine import Database
+from bot.storage.entries import Filter
+
+CLOSING = frozenset({"hold.released", "hold.expired", "hold.closed"})
+
+
+@dataclass
+class Replay:
+    """What the entries of one call, and of the legs that were merged into it, say so far."""
+
+    sids: list[str]
+    holds: dict[str, set[str]] = field(default_factory=dict)
+    paused: dict[str, str] = field(default_factory=dict)
+    """Recordings confirmed paused since the last command of another kind, and what each belongs to."""
+    entries: int = 0
+    types: list[str] = field(default_factory=list)
+    _sent_of: dict[str, str] = field(default_factory=dict)
+    _positions: dict[str, int] = field(default_factory=dict)
+
+    def read(self, database: Database) -> None:
+        """Take in what was added since."""
+        found = []
+        with database.read() as connection:
+            for sid in self.sids:
+                found += entries.oldest(connection, Filter(call=sid), self._positions.get(sid), 1000)
+        for entry in sorted(found):
+            self._positions[entry.fields["call"]] = entry.position
+            self._take(entry.fields)
+
+    def open_holds(self) -> set[str]:
+        """Those of the call itself; a leg that we took for a call has its own until it is merged."""
+        return self.holds.get(self.sids[0], set())
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        self.entries += 1
+        kind, detail = entry["type"], entry.get("detail") or {}
+        self.types.append(kind)
+        own = self.holds.setdefault(entry["call"], set())
+        if kind == "hold.opened":
+            own.add(detail["hold"])
+        elif kind in CLOSING:
+            for holds in self.holds.values():
+                holds.discard(detail["hold"])
+        elif kind == "call.merged":
+            self.holds.pop(detail["leg"], None)
+            own.update(detail.get("holds", ()))
+        elif kind == "command.sent":
+            self._sent(entry["id"], detail)
+        elif kind == "command.confirmed" and detail["wish"] == "paused":
+            self.paused[entry["recording"]] = self._sent_of[entry["cause"]]
+
+    def _sent(self, token: str, detail: dict[str, Any]) -> None:
+        self._sent_of[token] = detail["of"]
+        if detail["wish"] == "paused":
+            return
+        touched = [sid for sid, of in self.paused.items() if of == "call"]
+        for sid in touched if detail["target"] == CURRENT else [detail["target"]]:
+            self.paused.pop(sid, None)
