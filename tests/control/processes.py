@@ -73,7 +73,16 @@ class Gateway:
     def timeout_seconds(self) -> float:
         return self._real.timeout_seconds
 
-    def command(self, account: str, target: Target, wish: Wish) -> Reply:
+    def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:  # noqa: ARG002
+        return self._met(
+            partial(self._real.command, account, target, wish), f"{wish} of {target.of} {target.recording}"
+        )
+
+    def start_recording(self, account: str, call: str, deadline: float | None = None) -> Reply:  # noqa: ARG002
+        return self._met(partial(self._real.start_recording, account, call), f"a new recording of {call}")
+
+    def _met(self, send: Callable[[], Reply], text: str) -> Reply:
+        """The command with what happens to it."""
         event = self._line.events.pop(0) if self._line.events else Event()
         flight = self._line.begin()
         reply: Reply | None = None
@@ -82,7 +91,7 @@ class Gateway:
                 event.first()
             if event.death == "before":
                 raise Crash
-            reply = self._send(event.fate, flight, account, target, wish)
+            reply = self._send(event.fate, flight, send, text)
             if event.then is not None:
                 event.then()
             if event.death == "after":
@@ -91,12 +100,11 @@ class Gateway:
         finally:
             self._line.end(flight, reply)
 
-    def _send(self, fate: Fate, flight: object, account: str, target: Target, wish: Wish) -> Reply:
-        send = partial(self._real.command, account, target, wish)
+    def _send(self, fate: Fate, flight: object, send: Callable[[], Reply], text: str) -> Reply:
         if fate == "sent":
             return send()
         if fate == "kept":
-            self._line.kept.append(Kept(send, f"{wish} of {target.of} {target.recording}", flight))
+            self._line.kept.append(Kept(send, text, flight))
         return Reply(kind=Kind.UNANSWERED, why="no reply in time")
 
     def list_recordings(self, account: str, of: Of, owner: str) -> Listing:

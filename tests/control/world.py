@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot.call import Call
-from bot.control import CallControl, Outcome
+from bot.control import CallControl
 from bot.messages import By, Policy, Reply
+from bot.results import Outcome
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient, SimulatorRefused
 from bot.storage import calls, schema

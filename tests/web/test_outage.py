@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from bot.audit.entry import Draft
 from bot.web.proof import PROOF_SECONDS
-from tests.conftest import ALICE, CAROL, SAM
+from tests.conftest import ALICE, BOB, CAROL
 from tests.simulator.process import ACCOUNT
 from tests.support.full_disk import full_disk
 from tests.web.bench import UNKNOWN_CALL, Bench, Json, Page, json_of, problem_of
@@ -132,8 +132,8 @@ def test_fragment_of_an_outage_goes_on_asking_for_its_call(web_bench: Bench) -> 
 
 def test_fragment_of_a_refusal_asks_no_more(web_bench: Bench) -> None:
     """Each look at another's call is an entry: a page left open must not write one every two seconds."""
-    call, sam = web_bench.place_call(ALICE), web_bench.signed_in(SAM)
-    reply = sam.get(f"/calls/{call}/state", HX_Request="true")
+    call, bob = web_bench.place_call(ALICE), web_bench.signed_in(BOB)
+    reply = bob.get(f"/calls/{call}/state", HX_Request="true")
     assert (reply.status_code, Page(reply.text).status) == (403, NOT_PAUSED)
     assert "hx-get" not in reply.text
 
