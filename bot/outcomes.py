@@ -45,7 +45,9 @@ from bot.messages import (
 )
 
 RETRY_FIRST = timedelta(seconds=0.25)
-RETRY_MAX = timedelta(seconds=15)
+RETRY_MAX = timedelta(seconds=7)
+"""With its jitter under ten seconds: that is how soon a call is settled once Twilio is back."""
+
 RECONFIRM_AFTER = (timedelta(seconds=5), timedelta(seconds=15))
 FAILED_STARTS_REPORTED = 3
 

@@ -9,7 +9,7 @@ import pytest
 from bot.call import Problem, is_safe
 from bot.messages import By
 from bot.simulator.client import PlacedCall, SimulatorClient
-from tests.control.bench import CRM, HOLDER, Bench, Node, safe, until
+from tests.control.bench import CRM, HOLDER, WARNING, Bench, Node, safe, until
 
 IVR = By(actor="ivr2", source="api")
 
@@ -62,7 +62,7 @@ def test_recording_goes_on_when_all_of_their_holds_run_out_together(
     first, second = two
     assert safe(node.control.pause(first.call, CRM, HOLDER, max_seconds=2))
     assert safe(node.control.pause(second.call, IVR, "api:ivr2", max_seconds=2))
-    until(lambda: all(bench.call(one.call).holds[0].expires_at < datetime.now(UTC) for one in two))
+    until(lambda: all(bench.call(one.call).holds[0].expires_at + 2 * WARNING < datetime.now(UTC) for one in two))
     for placed in (first, second, first, second):
         node.control.converge(placed.call, patience_seconds=0.0)
     assert [bench.log(placed.call).count("hold.expired") for placed in two] == [1, 1]

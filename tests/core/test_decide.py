@@ -386,7 +386,7 @@ def test_command_that_failed_is_not_safe_and_is_tried_again(reply: Reply, proble
     assert (story.safe, story.call.problem, story.call.failures) == (True, None, 0)
 
 
-def test_back_off_doubles_up_to_15_seconds() -> None:
+def test_back_off_doubles_up_to_7_seconds() -> None:
     story = Story(call())
     story.tell(started(RE1))
     story.tell(pause(max_seconds=300))
@@ -398,7 +398,7 @@ def test_back_off_doubles_up_to_15_seconds() -> None:
         waits.append((story.call.next_at - at(story.seconds)).total_seconds())
         assert story.converge(after=waits[-1]) == "pause CURRENT +list"
     rounded = [round(wait, 2) for wait in waits]
-    assert rounded == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+    assert rounded == [0.25, 0.5, 1.0, 2.0, 4.0, 7.0, 7.0, 7.0, 7.0]
 
 
 def test_wrong_credentials_wait_the_longest() -> None:

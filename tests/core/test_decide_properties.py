@@ -39,7 +39,7 @@ from bot.recording import decide, due, next_effect
 from tests.core.examples import ALICE, BOB, CONFERENCE, CRM, GUEST, IVR, LEG, PARENT, RE1, RE2, RE3, SAM, SID, START
 
 RECORDINGS = (RE1, RE2, RE3)
-LONGEST_WAIT = timedelta(seconds=20)
+LONGEST_WAIT = timedelta(seconds=10)
 """The longest back-off with its jitter."""
 
 
