@@ -347,6 +347,8 @@ class CallControl:
         resuming = [claim.until for claim in claims if claim.wish is Wish.RECORDING]
         if desired(call) is Wish.PAUSED and any(until > now for until in resuming):
             return Decision(call=call, effect=Wait(until=max(resuming)))
+        if desired(call) is Wish.PAUSED:
+            call = _with_late_resumes(call, [peer.call for peer in peers], self._policy)
         decision = decide(call, Converge(token=token), now, self._policy)
         effect = decision.effect
         if not isinstance(effect, Command) or effect.wish is Wish.PAUSED or effect.target.of is not Of.CONFERENCE:
@@ -423,6 +425,14 @@ def _gather(effect: Command | Look, lists: list[Future[Listing]], deadline: floa
         else future.result()
         for future, (of, owner) in zip(lists, effect.lists, strict=True)
     )
+
+
+def _with_late_resumes(call: Call, peers: list[Call], policy: Policy) -> Call:
+    """A resume that another call of the conference left unanswered, or whose sender died, may undo our pause too."""
+    times = [peer.late_resume_until for peer in peers]
+    times += [peer.claim.until + policy.late for peer in peers if peer.claim and peer.claim.wish is Wish.RECORDING]
+    late = max((at for at in (*times, call.late_resume_until) if at is not None), default=None)
+    return replace(call, late_resume_until=late)
 
 
 def _leave_to(transaction: Transaction, peer: Loaded, target: Target) -> None:

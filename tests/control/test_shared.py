@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.call import Problem, is_safe
-from bot.messages import By
+from bot.messages import By, Resume
 from bot.simulator.client import PlacedCall, SimulatorClient
 from tests.control.bench import CRM, HOLDER, Bench, Node, safe, until
+from tests.control.test_worker import die_after_the_claim
 
 IVR = By(actor="ivr2", source="api")
 
@@ -103,6 +104,19 @@ def test_resume_of_one_call_that_was_lost_is_late_for_the_other_too(
     assert safe(node.control.pause(first.call, CRM, HOLDER))
     twilio.add_fault("lost", on="resume", times=1)
     node.control.resume(first.call, CRM, HOLDER)
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LATE_RESUME
+
+
+def test_resume_of_one_call_whose_sender_died_is_late_for_the_other_too(
+    bench: Bench, node: Node, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    """Nobody has taken over from the dead process yet; its resume may still arrive."""
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    die_after_the_claim(node, first.call, Resume(by=CRM, holder=HOLDER), bench.settings.twilio_account_sid)
+    claim = bench.call(first.call).claim
+    assert claim is not None
+    until(lambda: claim.until < datetime.now(UTC))
     assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LATE_RESUME
 
 
