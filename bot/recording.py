@@ -268,8 +268,6 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
 
 def due(call: Call, now: datetime) -> datetime | None:
     """When the worker has to look at this call next; None when nothing will ever fall due."""
-    if call.over and not any(one.live and one.owner in call.left for one in call.recordings):
-        return None
     if call.claim is not None:
         return call.claim.until
     times = [recording.next_at for recording in (*call.live, *call.left_behind)]

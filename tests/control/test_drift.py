@@ -91,7 +91,12 @@ def test_outage_is_told_once_for_all_calls_and_ends_with_the_next_answer(
     twilio.add_fault(fault, on="any")
     pausing = [bench.beside(node.control.pause, one.call, CRM, HOLDER) for one in placed]
     assert {one.result().problem is None for one in pausing} == {False}
-    until(lambda: node.control.outage.known() == {Finding.OUTAGE})
+
+    def is_known() -> bool:
+        node.worker.sweep()
+        return node.control.outage.known() == {Finding.OUTAGE}
+
+    until(is_known)
     other = bench.node()
     assert other.control.outage.known() == {Finding.OUTAGE}
     twilio.clear_faults()
