@@ -39,7 +39,7 @@ SENTENCES: dict[str, str] = {
     "recording.started": "Twilio reported that {recording} began.",
     "recording.found": "Twilio's list showed {recording}, which was not known before{of}.",
     "recording.left_to_others": "{recording} was left paused, because another call in the conference needs it so.",
-    "recording.paused_with": "{recording} of the conference was confirmed paused for {other}, and so for this call too.",
+    "recording.paused_with": "{recording} of the conference was confirmed paused for {other}, and so for this one.",
     "recording.doubted": "{recording} counts as paused no longer: it was resumed for {other}.",
     "recording.noted": "Twilio reported {recording} as {after}; only replies to the bot's own commands count.",
     "recording.ended": "{ended_by} that {recording} is {over}{duration}.",
