@@ -18,8 +18,8 @@ from tests.soak.truth import truth_of
 
 THINK_SECONDS = (0.05, 0.4)
 RETRY_SECONDS = 0.1
-IDLE_SECONDS = 40.0
-"""Within this every client has noticed that it is to rest: its request may take as long as the API's own limit."""
+IDLE_SECONDS = 120.0
+"""Within this every client has come to rest: each of its requests may hang on an orphan that accepts no more."""
 FAULTS = (
     {"kind": "lost"},
     {"kind": "reset"},
