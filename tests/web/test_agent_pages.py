@@ -365,3 +365,43 @@ def test_call_can_be_paused_once_the_fault_is_off(name: str, web_faulted: dict[s
     met = web_faulted[name]
     assert met.later.status == SAFE
     assert met.api_later.get("safe_to_take_card") is True, met.api_later
+
+
+# The supervisor's hand
+
+
+def test_supervisor_sees_every_live_call_and_who_is_on_it(web_bench: Bench) -> None:
+    alices, bobs = web_bench.place_call(ALICE), web_bench.place_call(BOB)
+    text = web_bench.signed_in(SAM).page("/calls").text
+    assert [sid in text for sid in (alices, bobs)] == [True, True]
+    assert "All calls" in text
+    assert "All calls" not in web_bench.signed_in(ALICE).page("/calls").text
+
+
+def test_only_a_supervisor_releases_the_hold_of_another(web_bench: Bench) -> None:
+    call = web_bench.place_call(ALICE)
+    hold = json_of(web_bench.api().pause(call))["holds"][0]["id"]
+    for person, status in ((ALICE, 403), (BOB, 403), (SAM, 303)):
+        window = web_bench.signed_in(person)
+        reply = window.post(f"/calls/{call}/holds/{hold}/release", window.token("/password"))
+        assert (person.name, reply.status_code) == (person.name, status)
+    assert web_bench.recording_states(call) == ["in-progress"]
+    (released,) = web_bench.entries(call=call, type="hold.released")
+    assert (released["actor"], released["detail"]["on_behalf_of"]) == ("sam", "api:crm")
+
+
+def test_recording_is_stopped_only_by_a_supervisor_who_confirms_it(web_bench: Bench) -> None:
+    call, alice, sam = web_bench.place_call(ALICE), web_bench.signed_in(ALICE), web_bench.signed_in(SAM)
+    assert alice.post(f"/calls/{call}/stop", alice.token("/password"), confirm="yes").status_code == 403
+    assert sam.post(f"/calls/{call}/stop", sam.token("/password")).status_code == 422
+    assert web_bench.recording_states(call) == ["in-progress"]
+    assert sam.post(f"/calls/{call}/stop", sam.token("/password"), confirm="yes").status_code == 303
+    assert web_bench.recording_states(call) == ["completed"]
+    assert [entry["actor"] for entry in web_bench.entries(call=call, type="stop.requested")] == ["sam"]
+
+
+def test_release_without_the_page_s_token_is_refused(web_bench: Bench) -> None:
+    call = web_bench.place_call(ALICE)
+    hold = json_of(web_bench.api().pause(call))["holds"][0]["id"]
+    assert web_bench.signed_in(SAM).post(f"/calls/{call}/holds/{hold}/release", "wrong").status_code == 400
+    assert web_bench.recording_states(call) == ["paused"]
