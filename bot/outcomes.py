@@ -508,7 +508,8 @@ def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None,
 
 def _put_off(call: Call, target: str | None, now: datetime, jitter: float) -> Call:
     """Try this target again later; one recording that cannot be commanded must not keep the others from it."""
-    known = call.recording(target) if target and target != CURRENT else None
+    touched = _touched(call, target)
+    known = touched[0] if len(touched) == 1 else None
     if known is None or len(call.live) < 2:
         return _later(call, now, jitter)
     waiting = replace(known, failures=known.failures + 1, next_at=now + _delay(known.failures, jitter))

@@ -78,8 +78,14 @@ class ResumeJudge:
             return Outcome(call, step.now, call.problem or Problem.CALL_OVER)
         if call.problem is Problem.CREDENTIALS:
             return Outcome(call, step.now, call.problem)
-        is_met = call.claim is None and next_effect(replace(call, next_at=None), "", step.now) is None
+        is_met = call.claim is None and next_effect(_without_delays(call), "", step.now) is None
         return Outcome(call, step.now) if is_met or call.problem is Problem.NOTHING_RECORDING else None
+
+
+def _without_delays(call: Call) -> Call:
+    """What was put off is not done. (Only a recording that the call has left behind may wait for longer than we do.)"""
+    recordings = tuple(one if one.owner in call.left else replace(one, next_at=None) for one in call.recordings)
+    return replace(call, next_at=None, recordings=recordings)
 
 
 def stop_judge(step: Step, waited_seconds: float) -> Outcome | None:

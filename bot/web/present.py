@@ -79,7 +79,9 @@ WORDS: dict[Problem | Denial, Words] = {
     ),
     Denial.OWNED: Words("Taken", "This call belongs to another agent.", "Ask your supervisor if that is wrong."),
     Denial.STOPPED: Words(
-        "Stopped", "This call's recording was stopped for good and cannot be paused.", "No pause is needed."
+        "Stopped",
+        "This call's recording was to be stopped for good, so it cannot be paused.",
+        "Take no card before this page says that it is stopped.",
     ),
     Denial.CONFERENCE_STOP: Words(
         "Cannot be stopped", "Twilio cannot stop a conference's recording; pause it.", "Press Pause."
@@ -204,8 +206,12 @@ def _kept_by(call: Call) -> str:
 
 
 def _show_recording(call: Call) -> Shown:
+    if desired(call) is Wish.STOPPED and observed(call) == "stopped":
+        text = "The recording was stopped, and cannot go on. Something else may still be recording this call."
+        return Shown("over", "Recording stopped for good", text, "")
     if desired(call) is Wish.STOPPED:
-        return Shown("over", "Recording stopped for good", "This call is not recorded any more.", "")
+        text = "The recording is to be stopped for good, but Twilio has not confirmed it yet. Take no card."
+        return Shown("calm", "Recording: stopping", text, "")
     if observed(call) == "paused" or any(recording.doubt for recording in call.live):
         text = "Recording is to go on, but Twilio has not confirmed it yet. Press Pause before a card is given."
         return Shown("calm", "Recording: resuming", text, "")

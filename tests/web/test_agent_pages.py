@@ -194,6 +194,15 @@ def test_page_of_a_stopped_recording_says_so(web_bench: Bench) -> None:
     assert Page(alice.press(call, "Pause").text).alerts[0].startswith("Stopped.")
 
 
+def test_page_does_not_say_stopped_before_twilio_did(web_bench: Bench) -> None:
+    call, alice = web_bench.place_call(ALICE), web_bench.signed_in(ALICE)
+    web_bench.twilio.add_fault("401", on="stop", call=call)
+    assert web_bench.api().stop(call, confirm=True).status_code == 502
+    page = alice.page(f"/calls/{call}")
+    assert page.status == "Recording: stopping"
+    assert "Twilio has not confirmed it yet. Take no card." in page.text
+
+
 def test_page_with_a_pause_that_ran_out_does_not_say_paused(web_bench: Bench) -> None:
     call, alice = web_bench.place_call(ALICE), web_bench.signed_in(ALICE)
     alice.press(call, "Pause")
