@@ -37,12 +37,20 @@ DATABASE_FILE = "bot.sqlite3"
 
 @pytest.fixture(scope="session")
 def web_document() -> OpenAPI:
+    return document()
+
+
+def document() -> OpenAPI:
     config = Config(extra_media_type_deserializers={"application/problem+json": json.loads})
     return OpenAPI.from_dict(json.loads(DOCUMENT.read_text(encoding="utf-8")), config=config)
 
 
 @pytest.fixture(scope="session")
 def web_password() -> str:
+    return password()
+
+
+def password() -> str:
     """The cast's password, hashed with argon2 at its cheapest: a test signs in often."""
     return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(ALICE.password)
 
@@ -50,7 +58,7 @@ def web_password() -> str:
 @pytest.fixture(scope="session")
 def web_template(tmp_path_factory: pytest.TempPathFactory, web_password: str) -> Path:
     path = tmp_path_factory.mktemp("prepared") / DATABASE_FILE
-    _prepare(f"sqlite:///{path}", web_password)
+    prepare(f"sqlite:///{path}", web_password)
     return path
 
 
@@ -58,11 +66,11 @@ def web_template(tmp_path_factory: pytest.TempPathFactory, web_password: str) ->
 def web_postgresql(postgres: Server, web_password: str) -> str:
     """One prepared PostgreSQL database for all tests that want one: they keep to their own calls."""
     url = postgres.new_database()
-    _prepare(url, web_password)
+    prepare(url, web_password)
     return url
 
 
-def _prepare(url: str, password: str) -> None:
+def prepare(url: str, password: str) -> None:
     database = Database(url)
     migrate.upgrade(database)
 
