@@ -64,9 +64,7 @@ def _addressed(transaction: Transaction, report: Report) -> Iterator[tuple[str, 
     """
     message = report.message
     if isinstance(message, CallReported):
-        user = users.at(transaction.connection, *report.contacts)
-        agent = user.name if user is not None and user.is_agent else None
-        yield _known_as(transaction, report.call or message.sid), replace(message, agent=agent, staff=user is not None)
+        yield _known_as(transaction, report.call or message.sid), _with_people(transaction, message, report)
         if message.status in CALL_OVER:
             yield from _hosts(transaction, message)
         return
@@ -75,6 +73,13 @@ def _addressed(transaction: Transaction, report: Report) -> Iterator[tuple[str, 
         sids = calls.of_conference(transaction.connection, report.conference)
         named |= {_known_as(transaction, sid) for sid in sids}
     yield from ((sid, message) for sid in named)
+
+
+def _with_people(transaction: Transaction, message: CallReported, report: Report) -> CallReported:
+    """Who of ours is on the leg, and who at its other end."""
+    found = [users.at(transaction.connection, contact) for contact in (report.on_leg, report.other_end)]
+    on_leg, other = (user.name if user is not None and user.is_agent else None for user in found)
+    return replace(message, agent=on_leg, dialled_by=other, staff=found[0] is not None)
 
 
 def _hosts(transaction: Transaction, message: CallReported) -> Iterator[tuple[str, ConferenceReported]]:

@@ -113,7 +113,7 @@ class Take:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallReported:
     """A call-status callback. `agent` is the agent whose contact is on this leg, `staff` whether anybody of ours is;
-    `caller` is masked. `at` is Twilio's own time of the event.
+    `dialled_by` is the agent at its other end. `caller` is masked. `at` is Twilio's own time of the event.
     """
 
     sid: str
@@ -122,6 +122,7 @@ class CallReported:
     sequence: int | None = None
     at: datetime | None = None
     agent: str | None = None
+    dialled_by: str | None = None
     staff: bool = False
     caller: str | None = None
     by: By = TWILIO

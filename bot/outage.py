@@ -19,8 +19,8 @@ from bot.messages import Answered, Finding, Kind
 from bot.storage import conditions
 from bot.storage.engine import Database
 
-SILENCES_IN_A_ROW = 5
-SILENT_SECONDS = 4.0
+SILENCES_IN_A_ROW = 3
+SILENT_SECONDS = 3.0
 REREAD_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)

@@ -11,8 +11,8 @@ The rules, in the order of this file:
    safe; a new recording or participant makes it unsafe until it is proven again.
 3. *Converge* lets holds run out, takes over what a dead process left, chooses the next effect and claims it.
 4. `next_effect`, in this order: nothing before the back-off is over; Twilio's lists after anything that nobody
-   noted; the wanted command for whatever needs it; the lists, if they are not from this pause; a new recording, if ours
-   was stopped instead of paused; the call itself, if nothing was heard of it for long.
+   noted; the wanted command for whatever needs it; the lists, if they are not from this pause or half a minute old; a
+   new recording, if ours was stopped instead of paused; the call itself, if nothing was heard of it for long.
 5. To *pause*: `Twilio.CURRENT` while at most one live recording is known on the call, else each by its SID, with the
    lists beside. What is not proven by `stop_at` is stopped instead, where the operator chose so (never a conference's).
    To *resume*: only what was confirmed paused or is in doubt. What an unanswered command of the other direction may
@@ -72,6 +72,9 @@ from bot.messages import (
     Wait,
 )
 from bot.outcomes import OPPOSITE
+
+LIST_AGAIN = timedelta(seconds=30)
+"""During a pause the lists are asked for again: the callback of a recording that began meanwhile may have been lost."""
 
 QUIET = timedelta(minutes=5)
 """A call of which nothing was heard for so long is asked about: the callback of its end may have been lost."""
@@ -256,7 +259,7 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
         command, target = chosen
         is_paused_by_it = command is Wish.PAUSED or (wish is Wish.PAUSED and command is Wish.STOPPED)
         return Command(token=token, wish=command, target=target, lists=lists_of(call) if is_paused_by_it else ())
-    if wish is Wish.PAUSED and not is_listed(call, now):
+    if wish is Wish.PAUSED and not (is_listed(call, now) and _listed_lately(call, now)):
         return Look(token=token, lists=lists_of(call))
     if wish is Wish.RECORDING and call.gap_since is not None and not call.live_on_call and not call.orphaned:
         return Command(token=token, wish=Wish.RECORDING, target=Target(of=Of.CALL, owner=call.sid, recording=NEW))
@@ -266,10 +269,12 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
     return freed
 
 
+def _listed_lately(call: Call, now: datetime) -> bool:
+    return call.listed_at is not None and now < call.listed_at + LIST_AGAIN
+
+
 def due(call: Call, now: datetime) -> datetime | None:
     """When the worker has to look at this call next; None when nothing will ever fall due."""
-    if call.over and not any(one.live and one.owner in call.left for one in call.recordings):
-        return None
     if call.claim is not None:
         return call.claim.until
     times = [recording.next_at for recording in (*call.live, *call.left_behind)]
@@ -277,6 +282,7 @@ def due(call: Call, now: datetime) -> datetime | None:
         times += [holds.falls_due(hold) for hold in call.holds]
         times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
         times += [None if call.heard_at is None else call.heard_at + QUIET]
+        times += [call.listed_at + LIST_AGAIN] if call.listed_at and desired(call) is Wish.PAUSED else []
     ahead = [at for at in times if at is not None and at > now]
     if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
         ahead.append(now)

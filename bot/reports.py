@@ -61,7 +61,7 @@ def call_reported(call: Call, message: CallReported, now: datetime) -> Decision:
         after=message.status,
         detail={} if is_parent else {"leg": message.sid},
     )
-    after, owner = _with_owner(after)
+    after, owner = _with_owner(after, message.dialled_by)
     if leg.over:
         after, ended = _leg_over(call, after, message, now)
         replaced = bool(ended) and ended[0].type == "call.ended"
@@ -116,9 +116,11 @@ def _known_again(call: Call, *, is_over: bool) -> Call:
     return replace(call, status="unknown", problem=None)
 
 
-def _with_owner(call: Call) -> tuple[Call, tuple[Fact, ...]]:
-    """A call belongs to the agent on its live leg; while no leg names one it stays where it was."""
-    agent = call.leg_agent
+def _with_owner(call: Call, dialled_by: str | None) -> tuple[Call, tuple[Fact, ...]]:
+    """A call belongs to the agent on its live leg; while no leg names one it stays where it was. One that is nobody's,
+    as its parent is never reported, belongs to the agent who dialled this leg.
+    """
+    agent = call.leg_agent or (dialled_by if call.agent is None else None)
     if agent is None or agent == call.agent:
         return call, ()
     fact = Fact(type="call.owner_changed", before=call.agent, after=agent)

@@ -39,6 +39,8 @@ SENTENCES: dict[str, str] = {
     "recording.started": "Twilio reported that {recording} began.",
     "recording.found": "Twilio's list showed {recording}, which was not known before{of}.",
     "recording.left_to_others": "{recording} was left paused, because another call in the conference needs it so.",
+    "recording.paused_with": "{recording} of the conference was confirmed paused for {other}, and so for this one.",
+    "recording.doubted": "{recording} counts as paused no longer: it was resumed for {other}.",
     "recording.noted": "Twilio reported {recording} as {after}; only replies to the bot's own commands count.",
     "recording.ended": "{ended_by} that {recording} is {over}{duration}.",
     "recording.left_paused": "{recording} was still paused when the call or its conference ended.",
@@ -309,6 +311,10 @@ class _Pieces:
         if after == "unknown-to-twilio":
             return "Twilio does not know this call"
         return f"the call ended ({after})" if after else "the call ended"
+
+    def other(self) -> str:
+        sid = self._more("other")
+        return f"the call {sid}" if sid else "another call"
 
     def leg(self) -> str:
         return self._more("leg") or "another call"

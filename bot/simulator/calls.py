@@ -112,11 +112,13 @@ def answer(world: World, call: Call) -> None:
 
 
 def hang_up(world: World, call: Call) -> None:
-    """End one leg. A parent's end is the end of every leg it dialled, and of the call's recordings."""
+    """End one leg. A parent's end is the end of the call's recordings and of every leg it dialled, but for one that was
+    moved into a conference, which goes on there.
+    """
     if call.over:
         raise ControlError(409, f"call {call.sid} is already over")
     for child in [] if call.parent else world.legs(call.sid)[1:]:
-        if not child.over:
+        if not child.over and not conferences.keeps(world, child.sid, call.sid):
             hang_up(world, child)
     answered = call.answered_at is not None
     call.status = "completed" if answered else "no-answer" if call.parent else "canceled"

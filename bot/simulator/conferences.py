@@ -65,3 +65,9 @@ def hang_up(world: World, leg: str) -> list[str]:
             stranded += list(conference.participants)
             end(world, conference, leg)
     return stranded
+
+
+def keeps(world: World, leg: str, parent: str) -> bool:
+    """Whether a leg stays connected by a conference when its parent, which may own the conference, hangs up."""
+    live = (one for one in world.conferences.values() if one.status != "completed" and one.owner != parent)
+    return any(leg in one.participants for one in live)

@@ -1,5 +1,6 @@
 // What must not be left to a stale page: if no fresh state came for a while, say so and never "Paused".
-// Each fragment from the server carries a new data-beat; countdowns run between two fragments.
+// Each fragment from the server carries a new data-beat; countdowns run between two fragments. Who wants it hears two
+// short tones when a call stops being safe: an agent looks at ten other windows.
 "use strict";
 (() => {
   const STALE_MS = 7000;
@@ -7,6 +8,39 @@
   let beat = null;
   let seenAt = performance.now();
   let countedAt = performance.now();
+  let wasSafe = false;
+  let audio = null;
+
+  // A browser lets a page sound only after a click in it: ticking the box is one.
+  function wantsSound() {
+    const box = document.getElementById("sound");
+    return Boolean(box && box.checked);
+  }
+
+  function rememberSound(event) {
+    if (event.target.id !== "sound") return;
+    localStorage.setItem("sound", event.target.checked ? "on" : "off");
+    if (event.target.checked) warn();
+  }
+
+  function warn() {
+    audio = audio || new AudioContext();
+    for (const [start, pitch] of [[0, 880], [0.25, 660]]) {
+      const tone = audio.createOscillator();
+      const volume = audio.createGain();
+      volume.gain.value = 0.15;
+      tone.frequency.value = pitch;
+      tone.connect(volume).connect(audio.destination);
+      tone.start(audio.currentTime + start);
+      tone.stop(audio.currentTime + start + 0.18);
+    }
+  }
+
+  function listen(call) {
+    const isSafe = call.classList.contains("safe");
+    if (wasSafe && !isSafe && !call.classList.contains("calm") && wantsSound()) warn();
+    wasSafe = isSafe;
+  }
 
   function lostTouch(call) {
     if (call.dataset.stale) return;
@@ -22,7 +56,9 @@
   function tick() {
     const call = document.getElementById("call");
     const now = performance.now();
-    if (!call || !call.dataset.beat) return;
+    if (!call) return;
+    listen(call);
+    if (!call.dataset.beat) return;
     if (call.dataset.beat !== beat) {
       beat = call.dataset.beat;
       seenAt = countedAt = now;
@@ -49,6 +85,9 @@
     if (reason) reason.textContent = "Asking Twilio to pause the recording …";
   }
 
+  const box = document.getElementById("sound");
+  if (box) box.checked = localStorage.getItem("sound") === "on";
+  document.addEventListener("change", rememberSound);
   setInterval(tick, TICK_MS);
   document.addEventListener("submit", asked, true);
   document.addEventListener("visibilitychange", tick);

@@ -45,13 +45,16 @@ NUMBER_SHOWN_DIGITS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a status callback says, of which call, and the contacts that may name an agent."""
+    """What a status callback says, of which call, and the contacts that may name an agent: who is on the leg, and who
+    at its other end.
+    """
 
     account: str | None
     message: CallReported | RecordingReported | ConferenceReported
     call: str | None = None
     conference: str | None = None
-    contacts: tuple[str, ...] = ()
+    on_leg: str | None = None
+    other_end: str | None = None
 
 
 def digest(secret: bytes, endpoint: str, fields: tuple[str, ...], form: Mapping[str, str]) -> bytes:
@@ -79,14 +82,9 @@ def call_report(form: Mapping[str, str]) -> Report:
         account=_optional_sid(form, "AccountSid", "AC"),
         call=parent or sid,
         message=message,
-        contacts=_contacts(form, inbound=inbound),
+        on_leg=form.get("From" if inbound else "To"),
+        other_end=form.get("To" if inbound else "From"),
     )
-
-
-def _contacts(form: Mapping[str, str], *, inbound: bool) -> tuple[str, ...]:
-    """Who is on this leg: first of all the caller of an inbound one, the callee of an outbound one."""
-    ends = ("From", "To") if inbound else ("To", "From")
-    return tuple(contact for end in ends if (contact := form.get(end)))
 
 
 def recording_report(form: Mapping[str, str]) -> Report:

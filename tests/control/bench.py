@@ -16,7 +16,7 @@ from bot.messages import By, Policy
 from bot.results import Outcome
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient
-from bot.storage import entries
+from bot.storage import entries, users
 from bot.storage.engine import Database
 from bot.storage.entries import Filter
 from bot.telephony import webhooks
@@ -94,10 +94,13 @@ class Bench:
         """Do it in a thread of its own."""
         return self.threads.submit(what, *args, **kwargs)
 
-    def deliver(self, node: Node, *, backwards: bool = False) -> list[bool]:
-        """Hand over the simulator's callbacks that were not handed over yet; whether each was new."""
+    def deliver(self, node: Node, *, backwards: bool = False, only: str = "") -> list[bool]:
+        """Hand over the simulator's callbacks that were not handed over yet; whether each was new. With `only`, the
+        others are lost.
+        """
         waiting = [one for one in self.twilio.callbacks() if one["id"] > self.delivered]
         self.delivered = max((one["id"] for one in waiting), default=self.delivered)
+        waiting = [one for one in waiting if one["url"].endswith(only)]
         return [deliver(node, one) for one in (reversed(waiting) if backwards else waiting)]
 
     def call(self, sid: str) -> Call:
@@ -107,8 +110,16 @@ class Bench:
 
     def log(self, sid: str) -> list[str]:
         """The types of the call's entries, in order."""
+        return [one["type"] for one in self.entries(sid)]
+
+    def entries(self, sid: str | None, type_: str | None = None) -> list[dict[str, Any]]:
+        """The fields of the call's entries, in order; of all entries without a call."""
         with self.nodes[0].database.read() as connection:
-            return [one.fields["type"] for one in entries.oldest(connection, Filter(call=sid), None, 1000)]
+            found = entries.oldest(connection, Filter(call=sid, type=type_), None, 1000)
+        return [dict(one.fields) for one in found]
+
+    def give_contact(self, node: Node, name: str, contact: str) -> None:
+        node.journal.write(lambda transaction: users.set_contacts(transaction, name, (contact,)))
 
     def state(self, recording: str) -> str:
         """What the recording really does, as only the simulator knows."""

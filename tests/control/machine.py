@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.control.checks import Checks
-from tests.control.processes import Event
+from tests.control.processes import Death, Event, Fate
 from tests.control.world import CLAIM_AND_A_BIT, PEOPLE, World
 
 FAULTS = ("429", "500", "503", "16114", "21220", "404", "401", "reset", "lost", "wrong-status", "html-200")
@@ -88,6 +88,31 @@ class Machine(RuleBasedStateMachine):
     def resume(self, process: int, call: int, who: str) -> None:
         self.world.resume(process, call, who)
 
+    @rule(process=process, call=call, who=st.sampled_from(["alice", "crm", "ivr"]))
+    def pause_in_full(self, process: int, call: int, who: str) -> None:
+        self.world.pause_in_full(process, call, who)
+
+    @rule(
+        process=process,
+        call=call,
+        who=st.sampled_from(["alice", "crm", "ivr"]),
+        death=st.sampled_from(["never", "after"]),
+        seconds=st.sampled_from([0.3, CLAIM_AND_A_BIT]),
+        again=call,
+        arrives=st.booleans(),
+    )
+    def two_cards_with_a_resume_gone_astray(
+        self, process: int, call: int, who: str, death: Death, seconds: float, again: int, arrives: bool
+    ) -> None:  # fmt: skip
+        """The likeliest way to record a card: the second one may come on the same call or on the other."""
+        self.world.pause_in_full(process, call, who)
+        self.world.line.events[:] = [Event("kept", death)]
+        self.world.resume(process, call, who)
+        self.world.advance(seconds)
+        self.world.pause_in_full(process, again, "ivr2")
+        if arrives:
+            self.world.arrive()
+
     @rule(process=process, call=call)
     def pause_naming_the_conference(self, process: int, call: int) -> None:
         self.world.pause(process, call, "crm", conference=self.world.calls[0].conference)
@@ -142,10 +167,11 @@ class Machine(RuleBasedStateMachine):
         first=moment,
         then=moment,
     )
-    def next_command(self, fate: str, death: str, first: tuple[str, int] | None, then: tuple[str, int] | None) -> None:
+    def next_command(
+        self, fate: Fate, death: Death, first: tuple[str, int] | None, then: tuple[str, int] | None
+    ) -> None:  # fmt: skip
         self.world.tell(f"(the next command: {fate}, death {death}, first {first}, then {then})")
-        event = Event(fate, death, self._moment(first), self._moment(then))  # type: ignore[arg-type]  # drawn from them
-        self.world.expect(event)
+        self.world.expect(Event(fate, death, self._moment(first), self._moment(then)))
 
     def _moment(self, what: tuple[str, int] | None) -> Callable[[], object] | None:
         return None if what is None else partial(MOMENTS[what[0]], self.world, what[1])

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.call import Problem, is_safe
-from bot.messages import By
+from bot.messages import By, Resume
 from bot.simulator.client import PlacedCall, SimulatorClient
 from tests.control.bench import CRM, HOLDER, WARNING, Bench, Node, safe, until
+from tests.control.test_worker import die_after_the_claim
 
 IVR = By(actor="ivr2", source="api")
 
@@ -106,6 +107,19 @@ def test_resume_of_one_call_that_was_lost_is_late_for_the_other_too(
     assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LATE_RESUME
 
 
+def test_resume_of_one_call_whose_sender_died_is_late_for_the_other_too(
+    bench: Bench, node: Node, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    """Nobody has taken over from the dead process yet; its resume may still arrive."""
+    first, second = two
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    die_after_the_claim(node, first.call, Resume(by=CRM, holder=HOLDER), bench.settings.twilio_account_sid)
+    claim = bench.call(first.call).claim
+    assert claim is not None
+    until(lambda: claim.until < datetime.now(UTC))
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LATE_RESUME
+
+
 def test_call_that_ended_unheard_is_found_over_although_its_recording_still_lists_as_live(
     node: Node, twilio: SimulatorClient
 ) -> None:
@@ -124,3 +138,20 @@ def test_names_that_twilio_does_not_know_are_dropped(bench: Bench, node: Node, t
     assert safe(paused)
     assert (paused.call.conferences, paused.call.legs) == ((), ())
     assert "call.name_dropped" in bench.log(placed.call)
+
+
+@pytest.mark.parametrize("repeat", ["ok", "21220"])
+def test_pause_that_another_call_had_confirmed_counts_for_both(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall], repeat: str
+) -> None:
+    """It is one recording, and whether Twilio pauses it twice is open."""
+    first, second = two
+    twilio.set(repeat=repeat)
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
+    assert len([one for one in twilio.requests(kind="pause") if "/Conferences/" in one["path"]]) == 1
+    assert bench.log(second.call).count("recording.paused_with") == 1
+    assert node.control.resume(first.call, CRM, HOLDER).problem is None
+    assert state(twilio) == "paused"
+    assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
+    assert state(twilio) == "in-progress"

@@ -34,6 +34,7 @@ PEOPLE: dict[str, tuple[By, str]] = {
 }
 PROCESSES = 2
 A_MOMENT = 0.01
+TRIES = 4
 CLAIM_AND_A_BIT = 6.0
 
 
@@ -166,6 +167,13 @@ class World:
 
     def _placed(self, call: int) -> Placed:
         return self.calls[call % len(self.calls)]
+
+    def pause_in_full(self, process: int, call: int, who: str) -> None:
+        """Again and again, as a request does within its patience."""
+        self.pause(process, call, who)
+        for _ in range(TRIES):
+            self.converge(process, call)
+            self.advance(A_MOMENT)
 
     def converge(self, process: int, call: int) -> None:
         self.act(process, call, "converge", lambda control, sid: control.converge(sid))

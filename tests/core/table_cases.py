@@ -155,8 +155,16 @@ def _two_holders() -> Story:
 
 def _running_out() -> Story:
     story = paused_story()
-    story.converge(after=299.9)
+    _listed_again(story, 290)
+    story.seconds = 300
+    story.converge()
     return story
+
+
+def _listed_again(story: Story, seconds: float) -> None:
+    story.seconds = seconds
+    story.converge()
+    story.answer(None, listing(RE1))
 
 
 def _payment_at_the_limit() -> Story:
@@ -167,6 +175,7 @@ def _payment_at_the_limit() -> Story:
     story.answer(confirmed(), listing(RE1))
     for _ in range(4):
         story.tell(Beat(by=CRM, holder="payment:PK1"), after=200)
+    _listed_again(story, 888)
     story.seconds = 899
     return story
 

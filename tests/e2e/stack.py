@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.simulator.client import SimulatorClient
-from tests.conftest import ALICE, BOB, CAROL, Person
+from tests.conftest import ALICE, BOB, CAROL, SAM, Person
 from tests.e2e.api import Api
 from tests.e2e.processes import HOST, ROOT, Running, clean_environment, free_port, running, start, until
 from tests.simulator.process import ACCOUNT, TOKEN
@@ -25,7 +25,7 @@ COMMAND_SECONDS = 60.0
 READY_SECONDS = 30.0
 DAVE = Person("dave", ALICE.role, "client:dave")
 """An agent whose password is changed under him."""
-PEOPLE = (ALICE, BOB, CAROL, DAVE)
+PEOPLE = (ALICE, BOB, CAROL, SAM, DAVE)
 KEYS = (("crm", "pause,read"), ("audit", "read,review"))
 BASE_URL = "TWILIO_API_BASE_URL"
 Way = Callable[[str, str], str]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import time
+from functools import partial
 from typing import Any
 
+from bot.call import Call, desired, observed
+from bot.errors import DatabaseUnavailable
 from bot.simulator.client import SimulatorClient
+from bot.storage import calls as stored
+from bot.storage.engine import Database
 from tests.e2e.api import Api
+from tests.e2e.processes import until
+from tests.e2e.stack import READY_SECONDS
 from tests.soak.calls import Calls, UpCall
-from tests.soak.ledger import called_paused
+from tests.soak.ledger import answer_to
 from tests.soak.truth import never_announced, truth_of
 
 LOOK_SECONDS = 0.1
@@ -18,10 +24,13 @@ Json = dict[str, Any]
 
 
 class Settling:
-    """Waits until every call that is up is as it is wanted, and Twilio agrees."""
+    """Waits until every call that is up is as it is wanted, and Twilio agrees.
 
-    def __init__(self, api: Api, twilio: SimulatorClient, calls: Calls) -> None:
-        self._api = api
+    It reads the database itself: how long a platform takes to start the web process again is not what is measured.
+    """
+
+    def __init__(self, database: Database, twilio: SimulatorClient, calls: Calls) -> None:
+        self._database = database
         self._twilio = twilio
         self._calls = calls
         self._never_announced: frozenset[str] = frozenset()
@@ -47,26 +56,32 @@ class Settling:
         if not truth.is_live:
             return ""
         try:
-            answer = self._api.call(call.sid)
-        except (OSError, http.client.HTTPException) as error:
-            return f"nobody answers: {error!r}"
-        if answer.status == 503:
+            with self._database.read() as connection:
+                known = stored.find(connection, call.sid) or Call(sid=call.sid, account="")
+        except DatabaseUnavailable:
             return "the database is busy"
-        state: Json = answer.body if answer.status == 200 else {"desired": "recording", "observed": "recording"}
-        unheard = self._never_announced - {one["sid"] for one in state.get("recordings", ())}
-        states = {sid: is_now for sid, is_now in truth.states.items() if sid not in unheard}
-        if state["observed"] == state["desired"] and set(states.values()) <= {REAL[state["desired"]]}:
+        unheard = self._never_announced - {one.sid for one in known.recordings}
+        states = {sid: state for sid, state in truth.states.items() if sid not in unheard}
+        wish, is_now = desired(known).value, observed(known)
+        has_agreed = wish == is_now or not known.recordings
+        if has_agreed and set(states.values()) <= {REAL[wish]}:
             return ""
-        return f"wanted {state['desired']}, observed {state['observed']}, really {states}, known {called_paused(state)}"
+        return f"wanted {wish}, observed {is_now}, really {states}, known {known.recordings}"
 
 
 def all_entries(auditor: Api) -> list[Json]:
-    """The whole log, oldest entry first."""
+    """The whole log, oldest entry first. The web process may still be starting, or its orphans be going."""
     found: list[Json] = []
-    after = ""
+    after: int | str = ""
     while True:
-        page = auditor.send("GET", f"/entries?limit=500&after={after}").body
+        page = until(partial(_page, auditor, after), READY_SECONDS, "an answer to who reads the log")
         found += page["entries"]
         if page["next"] is None:
             return found
-        after = str(page["next"])
+        after = page["next"]
+
+
+def _page(auditor: Api, after: int | str) -> Json:
+    """Empty if nobody answered, or the database is busy."""
+    answer = answer_to(lambda: auditor.send("GET", f"/entries?limit=500&after={after}"))
+    return answer.body if answer is not None and answer.status == 200 else {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.e2e.api import Answer
@@ -67,6 +68,14 @@ class Ledger:
             if not found["command.confirmed"][call, recording]
         ]
         return lost
+
+
+def answer_to(send: Callable[[], Answer]) -> Answer | None:
+    """None if the connection broke, or nobody is there."""
+    try:
+        return send()
+    except (OSError, http.client.HTTPException):
+        return None
 
 
 def state_of(answer: Answer) -> Json:

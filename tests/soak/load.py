@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import threading
 import time
 from collections import Counter
@@ -14,13 +13,13 @@ from random import Random
 from bot.simulator.client import SimulatorClient
 from tests.e2e.api import Answer, Api
 from tests.soak.calls import Calls, UpCall
-from tests.soak.ledger import Ledger, called_paused, hold_of
+from tests.soak.ledger import Ledger, answer_to, called_paused, hold_of
 from tests.soak.truth import truth_of
 
 THINK_SECONDS = (0.05, 0.4)
 RETRY_SECONDS = 0.1
-IDLE_SECONDS = 40.0
-"""Within this every client has noticed that it is to rest: its request may take as long as the API's own limit."""
+IDLE_SECONDS = 120.0
+"""Within this every client has come to rest: each of its requests may hang on an orphan that accepts no more."""
 FAULTS = (
     {"kind": "lost"},
     {"kind": "reset"},
@@ -182,7 +181,7 @@ class _Client:
 
     def _ask(self, what: str, call: UpCall, send: Callable[[], Answer]) -> Answer | None:
         """Ask until somebody answers; None if it is time to rest before that. An over call is forgotten."""
-        while (answer := _answer(send)) is None:
+        while (answer := answer_to(send)) is None:
             self._count(f"{what} cut")
             if self.resting.wait(RETRY_SECONDS):
                 return None
@@ -200,11 +199,3 @@ class _Client:
     def _note(self, where: list[str], sentence: str) -> None:
         with self.noted.lock:
             where.append(f"{sentence} ({self.name}, {time.strftime('%H:%M:%S')})")
-
-
-def _answer(send: Callable[[], Answer]) -> Answer | None:
-    """None if the connection broke, or nobody is there."""
-    try:
-        return send()
-    except (OSError, http.client.HTTPException):
-        return None

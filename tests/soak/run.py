@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bot.storage.engine import Database
 from tests.soak.calls import Calls
 from tests.soak.checks import Settling, all_entries
 from tests.soak.killer import Killer
@@ -36,7 +37,8 @@ class _Run:
             stack.clients, stack.twilio, self._calls, self._ledger, lambda name: plan.chance(database, name)
         )
         self._killer = Killer(stack.keeper, plan.chance(database, "kills"), plan.pace_seconds)
-        self._settling = Settling(stack.auditor, stack.twilio, self._calls)
+        self._database = Database(stack.environment["DATABASE_URL"])
+        self._settling = Settling(self._database, stack.twilio, self._calls)
 
     def all(self, tell: Callable[[], object]) -> Report:
         chance, deadline = self._plan.chance("twilio"), time.monotonic() + self._plan.seconds
@@ -48,6 +50,7 @@ class _Run:
                 left -= self._plan.kills_of_a_round
         finally:
             self._load.close()
+            self._database.close()
         self._reckon()
         return self._report
 

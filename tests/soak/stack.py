@@ -35,7 +35,6 @@ LIMITS = {
 class SoakStack:
     """A running bot. `clients` are the API for each client, whose holder is `api:` and its key's name."""
 
-    url: str
     twilio: SimulatorClient
     environment: dict[str, str]
     keeper: Keeper
@@ -62,12 +61,12 @@ def running_stack(folder: Path, database_url: str, clients: int) -> Iterator[Soa
         keys = _keys(database_url, dict.fromkeys(names, "pause,read") | {"auditor": "read,review"})
         commands = {"web": procfile("web")} | dict.fromkeys(WORKERS, procfile("worker"))
         keeper = open_parts.enter_context(Keeper(commands, environment, folder))
-        until(lambda: is_ready(port), READY_SECONDS, "the web process and a worker")
         apis = {name: Api(url, keys[name]) for name in names}
-        yield SoakStack(url, simulator.client, environment, keeper, apis, Api(url, keys["auditor"]))
+        until(lambda: _is_ready(port), READY_SECONDS, "the web process and a worker")
+        yield SoakStack(simulator.client, environment, keeper, apis, Api(url, keys["auditor"]))
 
 
-def is_ready(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=5)
     try:
         connection.request("GET", "/readyz")

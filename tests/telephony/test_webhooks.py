@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import pytest
 
@@ -29,19 +30,36 @@ def test_call_status_is_read() -> None:
         account=ACCOUNT,
         call=SID,
         message=CallReported(sid=SID, status="in-progress", sequence=2, caller="…0006"),
-        contacts=("+15005550006", "+15005550001"),
+        on_leg="+15005550006",
+        other_end="+15005550001",
     )
 
 
 def test_leg_is_read_as_part_of_its_parent() -> None:
     leg = {"CallSid": LEG, "ParentCallSid": SID, "CallStatus": "answered", "To": "client:alice", "From": "+15005550006"}
     report = webhooks.call_report(leg | {"Direction": "outbound-dial"})
-    assert (report.call, report.contacts) == (SID, ("client:alice", "+15005550006"))
+    assert (report.call, report.on_leg, report.other_end) == (SID, "client:alice", "+15005550006")
     assert report.message == CallReported(sid=LEG, parent=SID, status="in-progress", caller=None)
 
 
-def test_end_that_is_called_comes_first_where_no_direction_is_said() -> None:
-    assert webhooks.call_report(CALL).contacts == ("+15005550001", "+15005550006")
+def test_end_that_is_called_is_on_the_leg_where_no_direction_is_said() -> None:
+    report = webhooks.call_report(CALL)
+    assert (report.on_leg, report.other_end) == ("+15005550001", "+15005550006")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Wed, 25 Nov 2026 10:00:01 +0000", datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)),
+        ("Wed, 25 Nov 2026 10:00:01 -0000", datetime(2026, 11, 25, 10, 0, 1, tzinfo=UTC)),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_time_orders_reports_and_one_that_cannot_be_read_is_none(said: str, meant: datetime | None) -> None:
+    message = webhooks.call_report(CALL | {"Timestamp": said}).message
+    assert isinstance(message, CallReported)
+    assert message.at == meant
 
 
 @pytest.mark.parametrize(
