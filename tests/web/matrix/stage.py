@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from bot.call import Problem
+from bot.call import Problem, is_safe
 from bot.holds import UNPROVEN_REPORTED_AFTER
 from bot.recording import due
 from bot.simulator.client import PlacedCall
@@ -205,12 +205,13 @@ class Stage:
         return [self.seen(scene, self.bench.api().call(scene.placed.call)) for scene in scenes]
 
     def _is_settled(self, scene: Scene) -> bool:
-        """Nothing falls due but the ends of holds; where Twilio records nothing, it is asked again and again."""
+        """Proven, or nothing falls due but guards; where Twilio records nothing, it is asked again and again."""
         call = self.bench.services.control.find(scene.placed.call)
         assert call is not None
         now = datetime.now(UTC)
         next_at = due(call, now)
-        return call.problem is Problem.NOTHING_RECORDING or next_at is None or next_at > now + FAR_AHEAD
+        is_quiet = is_safe(call, now) or next_at is None or next_at > now + FAR_AHEAD
+        return call.claim is None and (is_quiet or call.problem is Problem.NOTHING_RECORDING)
 
     def _requests(self, scene: Scene) -> list[Json]:
         return self.bench.twilio.requests(call=scene.placed.call)
