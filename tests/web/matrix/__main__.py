@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.simulator.process import running
-from tests.web.conftest import bench_of, document, password, prepare, settings_of
+from tests.web.conftest import document, password, prepare
 from tests.web.matrix import table
 from tests.web.matrix.cases import CASES, PLACES, Case, of_place
-from tests.web.matrix.stage import LIMITS, Row, play
+from tests.web.matrix.limits import patient_bench
+from tests.web.matrix.stage import Row, play
 
 
 def main() -> None:
@@ -26,8 +27,7 @@ def play_alone(cases: Iterable[Case]) -> dict[Case, Row]:
         simulator.client.set(callbacks="hold")
         url = f"sqlite:///{folder}/bot.sqlite3"
         prepare(url, password())
-        settings = settings_of(simulator.url, url, Path(folder), **LIMITS)
-        with bench_of(settings, simulator.client, document()) as bench:
+        with patient_bench(simulator, url, Path(folder), document()) as bench:
             return play(bench, cases)
 
 

@@ -16,8 +16,7 @@ SHAPES = ("0", "1", "2", "both")
 """How many recordings the call has; `both` is one of the call and one of its conference."""
 
 SECONDS = {"delay": 4.0, "late": 4.0, "drip": 0.5}
-"""Twice the bot's time limit, so that none of them is answered in time and each is applied soon after; a reply that
-drips takes minutes."""
+"""Longer than the bot's time limit, so that none is answered in time, and applied while it may still be expected."""
 
 
 @dataclass(frozen=True, order=True)
