@@ -186,13 +186,14 @@ class Reply:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Twilio's list of one resource's recordings, all pages; `ok` is false when it could not be had whole; `missing`:
-    404.
+    404; `barred`: 401 or 403.
     """
 
     of: Of
     owner: str
     ok: bool
     missing: bool = False
+    barred: bool = False
     items: tuple[tuple[str, str], ...] = ()
     why: str | None = None
 

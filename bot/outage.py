@@ -44,7 +44,8 @@ class Outage:
     def heard(self, answered: Answered) -> None:
         """What came of one effect."""
         reply = answered.reply
-        if reply is not None and reply.http_status in {401, 403}:
+        is_barred = any(listing.barred for listing in answered.listings)
+        if is_barred or (reply is not None and reply.http_status in {401, 403}):
             self._change(Finding.CREDENTIALS, is_on=True)
         elif _is_answer(answered):
             self._answered(is_welcome=reply is not None and reply.kind is Kind.CONFIRMED)

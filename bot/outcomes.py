@@ -390,8 +390,9 @@ def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: 
         if is_unknown and call.nothing_said is not None:
             asks = replace(call, nothing_said=None, look_first=False, ask_call=True, next_at=None)
             return asks, tuple(facts)
-        call = _later(replace(call, problem=call.problem or Problem.LIST_FAILED), now, jitter)
-        return call, tuple(facts)
+        is_barred = any(one.barred for one in message.listings)
+        why_not = Problem.CREDENTIALS if is_barred else call.problem or Problem.LIST_FAILED
+        return _later(replace(call, problem=why_not), now, jitter), tuple(facts)
     call, dropped = _without_unknown_names(call, message.listings)
     facts.extend(dropped)
     call = replace(call, listed_at=claim.taken_at, look_first=False)
@@ -454,7 +455,10 @@ def drift(call: Call, known: Recording) -> tuple[Call, tuple[Fact, ...]]:
 def _seen(
     call: Call, seen: CallSeen | None, now: datetime, jitter: float
 ) -> tuple[Call, tuple[Fact, ...], Merge | None]:
-    """`call.ask_call`: something depends on the answer. Else it was only asked because nothing was heard for long."""
+    """`call.ask_call`: something depends on the answer. Else it was only asked because nothing was heard for long.
+
+    A stop that found nothing is withdrawn: what begins later is another recording.
+    """
     if seen is None:
         return call, (), None
     is_needed = call.ask_call
@@ -470,10 +474,14 @@ def _seen(
         return *end(call, seen.status, now, SYSTEM), None
     if call.live or not is_needed:
         return replace(call, status=seen.status), (), None
+    withdrawn: tuple[Fact, ...] = ()
+    if call.stop_wanted and not call.recordings:
+        call = replace(call, stop_wanted=False)
+        withdrawn = (Fact(type="stop.refused", outcome="failure", reason=Problem.NOTHING_RECORDING.value),)
     call = replace(
         call, status=seen.status, nothing_on_call_at=None, resume_wanted=False, problem=Problem.NOTHING_RECORDING
     )
-    return _later(call, now, jitter), (), None
+    return _later(call, now, jitter), withdrawn, None
 
 
 # The log's words

@@ -167,7 +167,7 @@ def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
 def _stop(call: Call, message: Stop) -> Decision:
     if call.over:
         return holds.refuse(call, message, Problem.CALL_OVER)
-    if any(recording.of is Of.CONFERENCE for recording in call.live):
+    if call.conferences or any(recording.of is Of.CONFERENCE for recording in call.live):
         return holds.refuse(call, message, Denial.CONFERENCE_STOP)
     fact = Fact(type="stop.requested", by=message.by, before=desired(call), after=Wish.STOPPED)
     return Decision(call=replace(call, stop_wanted=True, gap_since=None, next_at=None, failures=0), facts=(fact,))

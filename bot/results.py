@@ -88,14 +88,16 @@ def _without_delays(call: Call) -> Call:
     return replace(call, next_at=None, recordings=recordings)
 
 
-def stop_judge(step: Step, waited_seconds: float) -> Outcome | None:
+def stop_judge(step: Step, waited_seconds: float) -> Outcome | None:  # noqa: ARG001 - one shape for all judges
+    """Done when it is stopped, or when there was nothing to stop."""
     call = step.call
     if step.refused is not None or call.over:
         return Outcome(call, step.now, step.refused or call.problem)
+    if not call.stop_wanted:
+        return Outcome(call, step.now, Problem.NOTHING_RECORDING)
     if observed(call) == "stopped":
         return Outcome(call, step.now)
-    is_settled = call.problem is Problem.NOTHING_RECORDING and waited_seconds >= TOO_EARLY_SECONDS
-    return Outcome(call, step.now, call.problem) if is_settled or call.problem is Problem.CREDENTIALS else None
+    return Outcome(call, step.now, call.problem) if call.problem is Problem.CREDENTIALS else None
 
 
 def as_it_is(step: Step, waited_seconds: float) -> Outcome:  # noqa: ARG001 - one shape for all judges

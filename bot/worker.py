@@ -79,6 +79,10 @@ class Worker:
         """Soon, and not at once: an event that a signal handler sets can lock up with the thread that waits for it."""
         self._is_stopping = True
 
+    def close(self) -> None:
+        """Let the calls that were handed to threads come to their end."""
+        self._pool.shutdown(wait=True)
+
     def stop_on_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())

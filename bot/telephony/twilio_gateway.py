@@ -107,7 +107,11 @@ class TwilioGateway:
                     return Listing(of=of, owner=owner, ok=True, items=tuple(items))
         except (Unsent, _NotListed, *UNREADABLE) as error:
             missing = error.args[:1] == (404,)
-            return Listing(of=of, owner=owner, ok=False, missing=missing, items=tuple(items), why=_why(error))
+            barred = error.args[:1] in {(401,), (403,)}
+            why = _why(error)
+            return Listing(
+                of=of, owner=owner, ok=False, missing=missing, barred=barred, items=tuple(items), why=why
+            )  # fmt: skip
         return Listing(of=of, owner=owner, ok=False, why="the list has too many pages")
 
     def _page(self, path: str, deadline: float) -> Any:

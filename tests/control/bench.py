@@ -48,6 +48,7 @@ class Node:
     worker: Worker
 
     def close(self) -> None:
+        self.worker.close()
         self.control.close()
         self.database.close()
 

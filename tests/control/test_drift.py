@@ -98,7 +98,7 @@ def test_outage_is_told_once_for_all_calls_and_ends_with_the_next_answer(
 
     until(is_known)
     other = bench.node()
-    assert other.control.outage.known() == {Finding.OUTAGE}
+    until(lambda: other.control.outage.known() == {Finding.OUTAGE})
     twilio.clear_faults()
     other.control.probe()
     until(lambda: "finding.cleared" in [one["type"] for one in bench.entries(None)])

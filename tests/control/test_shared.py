@@ -75,8 +75,8 @@ def test_recording_goes_on_although_the_last_to_hold_it_never_had_it_paused(
 ) -> None:
     first, second = two
     assert safe(node.control.pause(first.call, CRM, HOLDER))
-    twilio.add_fault("401", on="pause")
-    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.CREDENTIALS
+    twilio.add_fault("503", on="list", call=second.call)
+    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LIST_FAILED
     twilio.clear_faults()
     assert node.control.resume(first.call, CRM, HOLDER).problem is None
     assert state(twilio) == "paused"
