@@ -272,9 +272,11 @@ def due(call: Call, now: datetime) -> datetime | None:
         return call.claim.until
     times = [recording.next_at for recording in (*call.live, *call.left_behind)]
     if not call.over:
-        times += [holds.falls_due(hold) for hold in call.holds]
         times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
         times += [None if call.heard_at is None else call.heard_at + QUIET]
+    times = [at if at is None or call.next_at is None else max(at, call.next_at) for at in times]
+    if not call.over:
+        times += [holds.falls_due(hold) for hold in call.holds]
     ahead = [at for at in times if at is not None and at > now]
     if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
         ahead.append(now)
