@@ -75,8 +75,9 @@ def _leg_over(
     before: Call, call: Call, message: CallReported, now: datetime
 ) -> tuple[Call, tuple[Fact, ...]]:  # fmt: skip
     """What the end of this leg means for the call."""
-    customer = before.customer
+    customer = before.customer or call.customer
     was_customer = customer is not None and customer.sid == message.sid
+    was_answered = message.status == "completed" or (customer is not None and customer.live)
     if message.sid == call.sid:
         if not _goes_on_without_parent(call):
             return end(call, message.status, now, message.by)
@@ -84,7 +85,7 @@ def _leg_over(
         return replace(call, orphaned=True, next_at=None), left
     if call.orphaned and was_customer:
         return end(call, message.status, now, message.by)
-    if was_customer and customer is not None and customer.live:
+    if was_customer and was_answered:
         return holds.close_all(call, "the customer's leg ended", now)
     return call, ()
 

@@ -99,6 +99,19 @@ def test_customer_whom_the_agent_dialled_hangs_up_and_the_hold_closes(
     assert bench.entries(placed.call, "hold.closed")[0]["reason"] == "the customer's leg ended"
 
 
+def test_dialled_customer_hangs_up_and_the_hold_closes_also_if_their_answer_was_never_reported(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    placed = twilio.place_call(customer="client:alice", number=CUSTOMER)
+    bench.deliver(node)
+    customer = twilio.add_leg(placed.call, CUSTOMER)
+    bench.deliver(node, only="nothing")
+    assert safe(node.control.pause(placed.call, ALICE, "agent:alice"))
+    twilio.hang_up(customer)
+    bench.deliver(node)
+    assert (bench.call(placed.call).holds, bench.call(placed.call).over) == ((), False)
+
+
 def test_agent_who_sits_in_a_conference_all_day_keeps_no_hold_of_a_customer_who_left(
     bench: Bench, node: Node, twilio: SimulatorClient
 ) -> None:
