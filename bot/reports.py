@@ -217,7 +217,7 @@ def conference_reported(call: Call, message: ConferenceReported, now: datetime) 
         return Decision(call=call)
     detail = {"conference": message.conference, "event": message.event, "participant": message.participant}
     fact = Fact(type="conference.reported", by=message.by, after=message.event, detail=detail)
-    after = _with_participant(call, message) if joins or leaves else call
+    after = _with_participant(_with_those_present(call, message), message) if joins or leaves else call
     if message.event == "conference-end":
         after, more = _conference_over(after, message.conference)
     elif joins and not call.over:
@@ -261,6 +261,12 @@ def _with_participant(call: Call, message: ConferenceReported) -> Call:
     gone = [one for one in others if not one.present]
     kept = tuple(one for one in others if one.present or one in gone[-PARTICIPANTS_KEPT:])
     return replace(call, participants=(*kept, new))
+
+
+def _with_those_present(call: Call, message: ConferenceReported) -> Call:
+    """Who was in the conference before the call came: nobody told the call when they joined."""
+    unknown = tuple(one for one in message.present if _participant(call, one.conference, one.leg) is None)
+    return replace(call, participants=(*call.participants, *unknown)) if unknown else call
 
 
 def _joined(call: Call, message: ConferenceReported, now: datetime) -> Call:

@@ -143,6 +143,23 @@ def test_end_of_the_customer_s_call_closes_the_agent_s_hold_also_if_no_one_repor
     assert bench.call(agent.call).holds == ()
 
 
+def test_customer_who_waited_in_the_conference_before_the_agent_came_leaves_and_the_hold_closes(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    customer = twilio.place_call(recordings=0)
+    conference = twilio.open_conference("desk")
+    twilio.start_recording(conference)
+    twilio.join(conference, customer.call)
+    agent = twilio.place_call(customer="client:alice", number=CUSTOMER, recordings=0)
+    twilio.join(conference, agent.call)
+    bench.deliver(node)
+    assert safe(node.control.pause(agent.call, ALICE, "agent:alice"))
+    twilio.hang_up(customer.call)
+    bench.deliver(node)
+    assert (bench.call(agent.call).holds, bench.call(agent.call).over) == ((), False)
+    until(lambda: conference_recording(twilio, conference) == "in-progress")
+
+
 def test_supervisor_who_stays_in_the_conference_is_no_customer(
     bench: Bench, node: Node, twilio: SimulatorClient
 ) -> None:
