@@ -274,10 +274,10 @@ def due(call: Call, now: datetime) -> datetime | None:
     if not call.over:
         times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
         times += [None if call.heard_at is None else call.heard_at + QUIET]
-    times = [at if at is None or call.next_at is None else max(at, call.next_at) for at in times]
+    waits = [max(at, call.next_at or at) for at in times if at is not None]
+    ahead = [at for at in waits if at > now and next_effect(call, "", at) is not None]
     if not call.over:
-        times += [holds.falls_due(hold) for hold in call.holds]
-    ahead = [at for at in times if at is not None and at > now]
+        ahead += [at for at in map(holds.falls_due, call.holds) if at is not None and at > now]
     if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
         ahead.append(now)
     if next_effect(replace(call, next_at=None), "", now) is not None:

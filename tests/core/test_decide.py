@@ -1124,3 +1124,12 @@ def test_worker_is_not_woken_for_a_stop_before_the_next_try_is_due() -> None:
         next_at=at(5),
     )
     assert (due(waiting, at(0.5)), due(waiting, at(2))) == (at(5), at(5))
+
+
+def test_worker_is_not_woken_when_a_lost_resume_can_arrive_no_more_and_nothing_is_to_be_done() -> None:
+    running = call(
+        recordings=(Recording(sid=RE1, of=Of.CALL, owner=SID, state=State.RECORDING, confirmed_at=at(1)),),
+        late_resume_until=at(15),
+        heard_at=at(1),
+    )
+    assert due(running, at(1)) == at(1) + QUIET
