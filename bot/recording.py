@@ -81,7 +81,7 @@ def decide(call: Call, message: Message, now: datetime, policy: Policy) -> Decis
     """Total over every state and message. `now` is the database's clock."""
     decision = _dispatch(call, message, now, policy)
     after = _after_a_change_of_wish(call, decision.call, now)
-    return replace(decision, call=_noted(call, after, now, policy))
+    return replace(decision, call=noted(call, after, now, policy))
 
 
 def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:  # noqa: C901 - one line a case
@@ -135,7 +135,7 @@ def _after_a_change_of_wish(before: Call, after: Call, now: datetime) -> Call:
     )
 
 
-def _noted(before: Call, after: Call, now: datetime, policy: Policy) -> Call:
+def noted(before: Call, after: Call, now: datetime, policy: Policy) -> Call:
     """What every change leaves behind: when it was, whether the holds were ever proven, how long that may take."""
     if after == before:
         return after
@@ -155,7 +155,7 @@ def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     """
     united, emptied, facts = reports.merge(parent, child, now, policy)
     united = _after_a_change_of_wish(parent, united, now)
-    return _noted(parent, united, now, policy), emptied, facts
+    return noted(parent, united, now, policy), emptied, facts
 
 
 # 1. Wishes; those about holds are in `holds`

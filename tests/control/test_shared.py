@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -169,3 +169,17 @@ def test_pause_that_another_call_had_confirmed_counts_also_for_whom_only_the_lis
     assert safe(node.control.pause(first.call, CRM, HOLDER))
     assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
     assert state(twilio) == "paused"
+
+
+def test_pause_that_another_call_had_confirmed_is_proof_for_the_hold_and_nothing_is_stopped_for_it(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    hasty = bench.node(stop_after=timedelta(seconds=60))
+    twilio.add_fault("401", on="pause", call=first.conference)
+    assert hasty.control.pause(second.call, IVR, "api:ivr2").problem is Problem.CREDENTIALS
+    twilio.clear_faults()
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    assert safe(hasty.control.converge(second.call))
+    call = bench.call(second.call)
+    assert ([hold.proven for hold in call.holds], call.stop_at) == ([True], None)
