@@ -14,6 +14,7 @@ from tests.control.world import A_MOMENT, Placed, Truth, World
 LONGEST_WAIT = timedelta(seconds=30)
 """Back-offs, late commands and dead claims: the bot has something to do for an unsettled call at least this often."""
 STEPS_MAX = 200
+SWEEPS_MAX = 100
 
 
 class Checks:
@@ -171,11 +172,16 @@ class Checks:
         world = self._world
         until = world.clock.now() + time
         for _ in range(STEPS_MAX):
-            while world.sweep():
-                pass
+            self._do_what_is_due()
             if not world.advance_to_due(until):
                 return
         self.expect(False, "the worker never comes to an end")
+
+    def _do_what_is_due(self) -> None:
+        for _ in range(SWEEPS_MAX):
+            if not self._world.sweep():
+                return
+        self.expect(False, "the same falls due again and again, and nothing comes of it")
 
     def _is_paused_where_wanted(self) -> None:
         world = self._world
