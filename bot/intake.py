@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.audit.journal import Transaction
-from bot.call import CALL_OVER, Call
+from bot.call import CALL_OVER, Call, Participant
 from bot.messages import CallReported, ConferenceReported, Fact, Policy, RecordingReported
 from bot.recording import decide, unite
 from bot.storage import calls, deliveries, users
@@ -35,7 +35,9 @@ def _tell(transaction: Transaction, sid: str, message: Told, account: str, polic
     if isinstance(message, CallReported) and message.parent is not None and call.sid == message.parent:
         call, facts = _absorb(transaction, call, message.sid, loaded.now, policy)
     if isinstance(message, ConferenceReported):
-        message = replace(message, staff=_staff_among(transaction, call, message.participant))
+        present = _present_in(transaction, call, message)
+        legs = {one.leg for one in (*call.participants, *present) if one.present}
+        message = replace(message, present=present, staff=_staff_among(transaction, call, legs, message.participant))
     decision = decide(call, message, loaded.now, policy)
     facts = (*facts, *decision.facts)
     if not (loaded.is_new and not facts):
@@ -102,9 +104,24 @@ def _known_as(transaction: Transaction, sid: str) -> str:
     return call.sid if call is not None else sid
 
 
-def _staff_among(transaction: Transaction, call: Call, participant: str | None) -> frozenset[str]:
+def _present_in(transaction: Transaction, call: Call, message: ConferenceReported) -> tuple[Participant, ...]:
+    """Who was there before: asked for when a conference is new to the call."""
+    if message.event != "participant-join" or message.conference in call.conferences:
+        return ()
+    sids = calls.of_conference(transaction.connection, message.conference)
+    others = [other for sid in sids if (other := calls.find(transaction.connection, sid)) is not None]
+    there = {
+        one.leg: one
+        for other in others
+        for one in other.participants
+        if one.conference == message.conference and one.present
+    }
+    return tuple(there.values())
+
+
+def _staff_among(transaction: Transaction, call: Call, present: set[str], participant: str | None) -> frozenset[str]:
     """Which legs in the call's conferences are ours: a supervisor who listens is no customer."""
-    legs = {one.leg for one in call.participants if one.present} | ({participant} if participant else set())
+    legs = present | ({participant} if participant else set())
     others = {sid: calls.find(transaction.connection, sid) for sid in legs - call.names - {call.sid}}
     return frozenset(
         sid for sid, other in others.items() if other and any(leg.sid == sid and leg.staff for leg in other.legs)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from bot.call import Call, Of, Problem, Wish
+from bot.call import Call, Of, Participant, Problem, Wish
 
 Source = Literal["agent", "ivr", "payment", "api", "twilio", "system"]
 
@@ -142,13 +142,16 @@ class RecordingReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConferenceReported:
-    """A participant joined or left, or the conference ended. `staff`: which of those known in it are ours."""
+    """A participant joined or left, or the conference ended. `present`: who was in it already, as other calls know;
+    `staff`: which of those known in it are ours.
+    """
 
     conference: str
     event: str
     participant: str | None = None
     sequence: int | None = None
     at: datetime | None = None
+    present: tuple[Participant, ...] = ()
     staff: frozenset[str] = frozenset()
     by: By = TWILIO
 

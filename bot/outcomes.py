@@ -422,7 +422,10 @@ def _listed_one(
     if status in LISTED_LIVE:
         if known is not None:
             return _drifted(call, known, status, claim)
-        new = Recording(sid=sid, of=listing.of, owner=listing.owner, doubt=doubt, unanswered=call.unanswered)
+        if listing.of is Of.CONFERENCE:  # only by its SID can a command have reached it
+            new = Recording(sid=sid, of=listing.of, owner=listing.owner)
+        else:
+            new = Recording(sid=sid, of=listing.of, owner=listing.owner, doubt=doubt, unanswered=call.unanswered)
         fact = Fact(type="recording.found", recording=sid, after=State.UNKNOWN, detail={"of": listing.of})
         return call.with_recording(new), (fact,)
     state = LISTED_FINAL.get(status)

@@ -11,7 +11,7 @@ from datetime import datetime
 from bot.audit.journal import Transaction
 from bot.call import Call, Of, Recording, State, Wish, desired
 from bot.messages import Command, Converge, Decision, Fact, Policy, Shared, Target, Wait
-from bot.recording import decide
+from bot.recording import decide, noted
 from bot.storage import calls
 from bot.storage.calls import Loaded
 
@@ -25,7 +25,9 @@ def claim(transaction: Transaction, call: Call, token: str, now: datetime, polic
         return Decision(call=call, effect=Wait(until=max(resuming)))
     if desired(call) is Wish.PAUSED:
         call = _with_late_resumes(call, [peer.call for peer in peers], policy)
+    before = call
     call, adopted = _with_pauses_of(call, [peer.call for peer in peers])
+    call = noted(before, call, now, policy)
     decision = decide(call, Converge(token=token), now, policy)
     decision = replace(decision, facts=(*adopted, *decision.facts))
     effect = decision.effect

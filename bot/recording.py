@@ -84,7 +84,7 @@ def decide(call: Call, message: Message, now: datetime, policy: Policy) -> Decis
     """Total over every state and message. `now` is the database's clock."""
     decision = _dispatch(call, message, now, policy)
     after = _after_a_change_of_wish(call, decision.call, now)
-    return replace(decision, call=_noted(call, after, now, policy))
+    return replace(decision, call=noted(call, after, now, policy))
 
 
 def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:  # noqa: C901 - one line a case
@@ -138,7 +138,7 @@ def _after_a_change_of_wish(before: Call, after: Call, now: datetime) -> Call:
     )
 
 
-def _noted(before: Call, after: Call, now: datetime, policy: Policy) -> Call:
+def noted(before: Call, after: Call, now: datetime, policy: Policy) -> Call:
     """What every change leaves behind: when it was, whether the holds were ever proven, how long that may take."""
     if after == before:
         return after
@@ -158,7 +158,7 @@ def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     """
     united, emptied, facts = reports.merge(parent, child, now, policy)
     united = _after_a_change_of_wish(parent, united, now)
-    return _noted(parent, united, now, policy), emptied, facts
+    return noted(parent, united, now, policy), emptied, facts
 
 
 # 1. Wishes; those about holds are in `holds`
@@ -279,11 +279,13 @@ def due(call: Call, now: datetime) -> datetime | None:
         return call.claim.until
     times = [recording.next_at for recording in (*call.live, *call.left_behind)]
     if not call.over:
-        times += [holds.falls_due(hold) for hold in call.holds]
         times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
         times += [None if call.heard_at is None else call.heard_at + QUIET]
         times += [call.listed_at + LIST_AGAIN] if call.listed_at and desired(call) is Wish.PAUSED else []
-    ahead = [at for at in times if at is not None and at > now]
+    waits = [max(at, call.next_at or at) for at in times if at is not None]
+    ahead = [at for at in waits if at > now and next_effect(call, "", at) is not None]
+    if not call.over:
+        ahead += [at for at in map(holds.falls_due, call.holds) if at is not None and at > now]
     if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
         ahead.append(now)
     if next_effect(replace(call, next_at=None), "", now) is not None:

@@ -75,8 +75,9 @@ def _leg_over(
     before: Call, call: Call, message: CallReported, now: datetime
 ) -> tuple[Call, tuple[Fact, ...]]:  # fmt: skip
     """What the end of this leg means for the call."""
-    customer = before.customer
+    customer = before.customer or call.customer
     was_customer = customer is not None and customer.sid == message.sid
+    was_answered = message.status == "completed" or (customer is not None and customer.live)
     if message.sid == call.sid:
         if not _goes_on_without_parent(call):
             return end(call, message.status, now, message.by)
@@ -84,7 +85,7 @@ def _leg_over(
         return replace(call, orphaned=True, next_at=None), left
     if call.orphaned and was_customer:
         return end(call, message.status, now, message.by)
-    if was_customer and customer is not None and customer.live:
+    if was_customer and was_answered:
         return holds.close_all(call, "the customer's leg ended", now)
     return call, ()
 
@@ -216,7 +217,7 @@ def conference_reported(call: Call, message: ConferenceReported, now: datetime) 
         return Decision(call=call)
     detail = {"conference": message.conference, "event": message.event, "participant": message.participant}
     fact = Fact(type="conference.reported", by=message.by, after=message.event, detail=detail)
-    after = _with_participant(call, message) if joins or leaves else call
+    after = _with_participant(_with_those_present(call, message), message) if joins or leaves else call
     if message.event == "conference-end":
         after, more = _conference_over(after, message.conference)
     elif joins and not call.over:
@@ -260,6 +261,12 @@ def _with_participant(call: Call, message: ConferenceReported) -> Call:
     gone = [one for one in others if not one.present]
     kept = tuple(one for one in others if one.present or one in gone[-PARTICIPANTS_KEPT:])
     return replace(call, participants=(*kept, new))
+
+
+def _with_those_present(call: Call, message: ConferenceReported) -> Call:
+    """Who was in the conference before the call came: nobody told the call when they joined."""
+    unknown = tuple(one for one in message.present if _participant(call, one.conference, one.leg) is None)
+    return replace(call, participants=(*call.participants, *unknown)) if unknown else call
 
 
 def _joined(call: Call, message: ConferenceReported, now: datetime) -> Call:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from bot.call import Call, State, Wish, desired, is_safe, observed
+from bot.holds import falls_due
 from bot.messages import Command, Look
-from bot.recording import next_effect
+from bot.recording import QUIET, next_effect
 from tests.control.replay import Replay
-from tests.control.world import Placed, Truth, World
+from tests.control.world import A_MOMENT, Placed, Truth, World
 
 LONGEST_WAIT = timedelta(seconds=30)
 """Back-offs, late commands and dead claims: the bot has something to do for an unsettled call at least this often."""
 STEPS_MAX = 200
+SWEEPS_MAX = 100
 
 
 class Checks:
@@ -34,6 +36,7 @@ class Checks:
             self.safe_is_true(placed, call, truths, now)
             self.log_says_the_same(placed, call)
             self.goes_on(call, now)
+            self.holds_end_with_the_customer(placed, call)
         self.expect(self._world.overlaps == 0, "two commands of one call were in flight")
         self.expect(self._world.twilio.counters()["overlaps"] == 0, "the simulator saw two commands in flight")
 
@@ -52,7 +55,8 @@ class Checks:
 
     def _heard_conferences(self, call: Call, placed: Placed) -> set[str]:
         legs = {placed.sid, *(leg.sid for leg in call.legs)} & set(placed.legs)
-        return {conference for conference, leg in self._world.joined if leg in legs}
+        principal = placed.sid if call.customer is None else call.customer.sid
+        return self._world.news.conferences_of(principal, legs)
 
     def _could_not_know(self, call: Call, one: Truth) -> bool:
         """A foreign hand resumed it, or it began after the list and its callback is still on its way."""
@@ -60,7 +64,17 @@ class Checks:
             return True
         begun = self._world.begun.get(one.sid)
         is_new = begun is not None and (call.listed_at is None or begun >= call.listed_at)
-        return is_new and one.sid not in self._world.told
+        return is_new and one.sid not in self._world.news.told
+
+    # No card can come from a customer who is gone
+
+    def holds_end_with_the_customer(self, placed: Placed, call: Call) -> None:
+        parent = call.leg(placed.sid)
+        is_known = placed.customer == placed.sid or (parent is not None and parent.staff)
+        gone_at = self._world.news.over.get(placed.customer or "")
+        if is_known and gone_at is not None:
+            late = [hold for hold in call.holds if hold.opened_at < gone_at]
+            self.expect(late == [], f"{late} outlive the customer, who was gone at {gone_at}")
 
     # A call's state and its entries change together
 
@@ -69,6 +83,8 @@ class Checks:
         replay.read(self._world.database)
         if call.sid != placed.sid:
             return
+        warning = self._world.policy.warning
+        self.expect(replay.grace is None or replay.grace >= warning, f"a hold ended {replay.grace} after its limit")
         open_holds = {hold.id for hold in call.holds}
         self.expect(replay.open_holds() == open_holds, f"log: {replay.open_holds()} open, call: {open_holds}")
         self.expect(not (call.over and call.holds), "a call that is over has holds")
@@ -84,15 +100,20 @@ class Checks:
 
     def goes_on(self, call: Call, now: datetime) -> None:
         due = self._world.due_of(call.sid)
-        if call.over:
+        has_more = call.claim is not None or bool(call.left_behind)
+        if call.over and not has_more:
             self.expect(due is None, "a call that is over falls due")
             return
-        if self._is_settled(call, now):
+        if call.over or not self._is_settled(call, now):
+            self.expect(
+                due is not None and due <= now + LONGEST_WAIT, f"not settled, and nothing falls due before {due}"
+            )
+        if call.over or call.claim is not None:
             return
-        self.expect(due is not None and due <= now + LONGEST_WAIT, f"not settled, and nothing falls due before {due}")
-        holds = [hold.expires_at for hold in call.holds if not hold.overdue]
-        if holds and due is not None and call.claim is None:
-            self.expect(due <= max(holds), "a hold runs out and nothing falls due")
+        times = [at for hold in call.holds if (at := falls_due(hold)) is not None]
+        times += [call.heard_at + QUIET] if call.heard_at is not None else []
+        first = min(times, default=None)  # of one that was only spoken of in a wish that was refused, there is none
+        self.expect(first is None or (due is not None and due <= max(now, first)), f"{first} is missed: due is {due}")
 
     def _is_settled(self, call: Call, now: datetime) -> bool:
         if call.claim is not None:
@@ -119,20 +140,48 @@ class Checks:
         self._work_for(timedelta(seconds=60))
         self.all()
         self._is_paused_where_wanted()
-        self._work_for(timedelta(seconds=600))
+        self._let_holds_run_out()
+        self.all()
+        self._release_what_stays()
+        self._work_for(timedelta(seconds=60))
         self.all()
         self._is_recording_again()
+
+    def _let_holds_run_out(self) -> None:
+        """All of them: time leaps from one end to the next."""
+        world = self._world
+        for _ in range(STEPS_MAX):
+            known = [call for placed in world.calls if (call := world.find(placed.sid)) is not None]
+            times = [at for call in known for hold in call.holds if (at := falls_due(hold)) is not None]
+            if not times:
+                return
+            world.advance((min(times) - world.clock.now()).total_seconds() + A_MOMENT)
+            world.sweep()
+        self.expect(False, "holds never end")
+
+    def _release_what_stays(self) -> None:
+        """Holds that ran out and stayed, because the operator or an open payment wants it so."""
+        for number, placed in enumerate(self._world.calls):
+            call = self._world.find(placed.sid)
+            for hold in call.holds if call is not None else ():
+                self.expect(hold.overdue, f"{hold} neither ended nor stayed")
+                self._world.release(0, number, 0)
 
     def _work_for(self, time: timedelta) -> None:
         """What the worker does, until nothing is due or the time is over."""
         world = self._world
         until = world.clock.now() + time
         for _ in range(STEPS_MAX):
-            while world.sweep():
-                pass
+            self._do_what_is_due()
             if not world.advance_to_due(until):
                 return
         self.expect(False, "the worker never comes to an end")
+
+    def _do_what_is_due(self) -> None:
+        for _ in range(SWEEPS_MAX):
+            if not self._world.sweep():
+                return
+        self.expect(False, "the same falls due again and again, and nothing comes of it")
 
     def _is_paused_where_wanted(self) -> None:
         world = self._world
@@ -154,8 +203,19 @@ class Checks:
                 continue
             self.expect(call.holds == (), f"holds are left: {call.holds}")
             self.expect(call.claim is None, f"a claim is left: {call.claim}")
+            if not call.stop_wanted:
+                self._is_begun_again(placed, call)
         left = [one.sid for one in paused.values() if not world.may_stay_paused(one)]
         self.expect(left == [], f"{left} stay paused")
+
+    def _is_begun_again(self, placed: Placed, call: Call) -> None:
+        """What was stopped in place of a pause has a new recording, and the log says how long there was none."""
+        self.expect(call.gap_since is None, f"not recorded since {call.gap_since}")
+        if placed.sid in self._world.ended or not any(one.state is State.STOPPED for one in call.recordings):
+            return
+        live = [one for one in self._world.truths() if one.owner == placed.sid and one.is_live]
+        self.expect(live != [], f"{placed.sid} is not recorded any more")
+        self.expect("recording.gap" in self._replays[placed.sid].types, "a gap without an entry")
 
     def expect(self, holds: bool, otherwise: str) -> None:
         if not holds:

@@ -7,6 +7,7 @@ To add to it: a rule is one thing that somebody does, in a line or two on `World
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 from hypothesis import strategies as st
@@ -32,6 +33,9 @@ MOMENTS: dict[str, Callable[[World, int], object]] = {
     "a webhook": lambda world, number: world.deliver_one(1, number),
     "a recording": lambda world, number: world.begin_recording(world.owner(number), announced=True),
     "a hang-up": lambda world, number: world.hang_up(number),
+    "a leg's hang-up": lambda world, number: world.hang_up_leg(number, 0),
+    "a release": lambda world, number: world.release(1, number, 0),
+    "a beat": lambda world, number: world.beat(1, number),
     "a freeze": lambda world, _: world.freeze(lambda: None),
     "a freeze and a pause": lambda world, number: world.freeze(lambda: world.pause(1, number, "ivr2")),
     "a freeze and a resume": lambda world, number: world.freeze(lambda: world.resume(1, number, "crm")),
@@ -49,34 +53,66 @@ class Machine(RuleBasedStateMachine):
         self.checks = Checks(world)
 
     @initialize(
+        kind=st.sampled_from(["customer's", "customer's", "agent dials", "agent sits"]),
         recordings=st.integers(0, 2),
         agent=st.sampled_from([None, "client:alice"]),
         conference=st.sampled_from([None, 0, 1]),
+        owned=st.booleans(),
         shared=st.booleans(),
-        repeat=st.sampled_from(["ok", "21220"]),
         announced=st.booleans(),
-        heard=st.booleans(),
     )
-    def place_calls(
+    def calls_are_placed(
         self,
+        kind: str,
         recordings: int,
         agent: str | None,
         conference: int | None,
+        owned: bool,
         shared: bool,
-        repeat: str,
         announced: bool,
-        heard: bool,
     ) -> None:
         world = self.world
-        world.twilio.set(repeat="ok" if shared else repeat)  # a second call's pause of their recording is never proven
-        wanted = {} if conference is None else {"conference": "desk", "conference_recordings": conference}
-        world.place(agent=agent, recordings=recordings, announced=announced, **wanted)
+        in_it = {"conference": "desk", "conference_recordings": conference} if conference is not None and owned else {}
+        wanted = {"recordings": recordings, "announced": announced, **in_it}
+        if kind == "customer's":
+            world.place(agent=agent, **wanted)
+        else:
+            world.place_agent_s(dials=kind == "agent dials", **wanted)
+        if conference is not None and not owned:
+            world.open_conference(conference)
         if shared:
             world.place(agent=None, recordings=0 if conference else 1)
             world.join(1, world.calls[0].conference)
-        if heard:
-            for callback in world.waiting():
-                world.deliver(0, callback)
+
+    @initialize(
+        repeat=st.sampled_from(["ok", "21220"]),
+        expiry=st.sampled_from(["resume", "alert"]),
+        stop_after=st.sampled_from([None, None, timedelta(seconds=1)]),
+        limits=st.sampled_from([(120, 150), (300, 900)]),
+        warning=st.sampled_from([2, 10]),
+    )
+    def operator_chooses(
+        self,
+        repeat: str,
+        expiry: str,
+        stop_after: timedelta | None,
+        limits: tuple[int, int],
+        warning: int,
+    ) -> None:
+        self.world.twilio.set(repeat=repeat)
+        pause_max, hard_max = (timedelta(seconds=limit) for limit in limits)
+        self.world.follow(
+            expiry=expiry,
+            stop_after=stop_after,
+            pause_max=pause_max,
+            hard_max=hard_max,
+            warning=timedelta(seconds=warning),
+        )
+
+    @rule()
+    def all_is_heard(self) -> None:
+        for callback in self.world.waiting():
+            self.world.deliver(0, callback)
 
     # Agents, IVR, payment steps, other systems
 
@@ -112,6 +148,14 @@ class Machine(RuleBasedStateMachine):
         self.world.pause_in_full(process, again, "ivr2")
         if arrives:
             self.world.arrive()
+
+    @rule(process=process, call=call)
+    def payment_is_still_open(self, process: int, call: int) -> None:
+        self.world.beat(process, call)
+
+    @rule(process=process, call=call, place=place)
+    def supervisor_releases(self, process: int, call: int, place: int) -> None:
+        self.world.release(process, call, place)
 
     @rule(process=process, call=call)
     def pause_naming_the_conference(self, process: int, call: int) -> None:
@@ -234,21 +278,26 @@ class Machine(RuleBasedStateMachine):
     def foreign_hand(self, place: int, state: str) -> None:
         self.world.set_recording(place, state)
 
+    @rule(process=process, place=place)
+    def foreign_resume_is_reported(self, process: int, place: int) -> None:
+        self.world.report_resumed(process, place)
+
     @rule(call=call, linked=st.booleans())
     def bob_is_dialled(self, call: int, linked: bool) -> None:
         self.world.dial(call, "client:bob", linked=linked)
 
-    @rule(call=call)
-    def last_leg_hangs_up(self, call: int) -> None:
-        self.world.hang_up_leg(call)
+    @rule(call=call, place=place)
+    def a_leg_hangs_up(self, call: int, place: int) -> None:
+        """The customer's, where an agent dialled; an agent's, who may have handed the call over."""
+        self.world.hang_up_leg(call, place)
 
-    @rule(call=call)
-    def joins(self, call: int) -> None:
-        self.world.join(call, self.world.calls[0].conference)
+    @rule(call=call, leg=st.just(0) | place)
+    def joins(self, call: int, leg: int) -> None:
+        self.world.join(call, self.world.calls[0].conference, leg)
 
-    @rule(call=call)
-    def leaves(self, call: int) -> None:
-        self.world.leave(call, self.world.calls[0].conference)
+    @rule(call=call, leg=st.just(0) | place)
+    def leaves(self, call: int, leg: int) -> None:
+        self.world.leave(call, self.world.calls[0].conference, leg)
 
     @rule(call=call, sure=st.integers(0, 2))
     def hangs_up(self, call: int, sure: int) -> None:

@@ -166,6 +166,11 @@ class Process:
             self.deaths += 1
             self.restart()
 
+    def follow(self, policy: Policy) -> None:
+        """Start again, with the operator's other choices."""
+        self._policy = replace(policy, node=self._policy.node)
+        self.restart()
+
     def restart(self) -> None:
         self.control.close()
         self._start()

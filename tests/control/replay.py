@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from bot.call import CURRENT
@@ -11,6 +12,7 @@ from bot.storage.engine import Database
 from bot.storage.entries import Filter
 
 CLOSING = frozenset({"hold.released", "hold.expired", "hold.closed"})
+UNDOING = frozenset({"recording.doubted", "recording.left_to_others", "recording.ended"})
 
 
 @dataclass
@@ -23,6 +25,8 @@ class Replay:
     """Recordings confirmed paused since the last command of another kind, and what each belongs to."""
     entries: int = 0
     types: list[str] = field(default_factory=list)
+    grace: timedelta | None = None
+    """The shortest time by which a hold outlasted its limit before it ended by itself."""
     _sent_of: dict[str, str] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
 
@@ -57,6 +61,13 @@ class Replay:
             self._sent(entry["id"], detail)
         elif kind == "command.confirmed" and detail["wish"] == "paused":
             self.paused[entry["recording"]] = self._sent_of[entry["cause"]]
+        elif kind == "recording.paused_with":
+            self.paused[entry["recording"]] = "conference"
+        elif kind in UNDOING or (kind == "finding.raised" and entry["reason"] == "drift"):
+            self.paused.pop(entry["recording"], None)
+        elif kind == "hold.expired":
+            late_by = datetime.fromisoformat(entry["at"]) - datetime.fromisoformat(detail["expires_at"])
+            self.grace = late_by if self.grace is None else min(self.grace, late_by)
 
     def _sent(self, token: str, detail: dict[str, Any]) -> None:
         self._sent_of[token] = detail["of"]

@@ -99,6 +99,19 @@ def test_customer_whom_the_agent_dialled_hangs_up_and_the_hold_closes(
     assert bench.entries(placed.call, "hold.closed")[0]["reason"] == "the customer's leg ended"
 
 
+def test_dialled_customer_hangs_up_and_the_hold_closes_also_if_their_answer_was_never_reported(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    placed = twilio.place_call(customer="client:alice", number=CUSTOMER)
+    bench.deliver(node)
+    customer = twilio.add_leg(placed.call, CUSTOMER)
+    bench.deliver(node, only="nothing")
+    assert safe(node.control.pause(placed.call, ALICE, "agent:alice"))
+    twilio.hang_up(customer)
+    bench.deliver(node)
+    assert (bench.call(placed.call).holds, bench.call(placed.call).over) == ((), False)
+
+
 def test_agent_who_sits_in_a_conference_all_day_keeps_no_hold_of_a_customer_who_left(
     bench: Bench, node: Node, twilio: SimulatorClient
 ) -> None:
@@ -128,6 +141,23 @@ def test_end_of_the_customer_s_call_closes_the_agent_s_hold_also_if_no_one_repor
     twilio.hang_up(customer.call)
     bench.deliver(node, only="call-status")
     assert bench.call(agent.call).holds == ()
+
+
+def test_customer_who_waited_in_the_conference_before_the_agent_came_leaves_and_the_hold_closes(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    customer = twilio.place_call(recordings=0)
+    conference = twilio.open_conference("desk")
+    twilio.start_recording(conference)
+    twilio.join(conference, customer.call)
+    agent = twilio.place_call(customer="client:alice", number=CUSTOMER, recordings=0)
+    twilio.join(conference, agent.call)
+    bench.deliver(node)
+    assert safe(node.control.pause(agent.call, ALICE, "agent:alice"))
+    twilio.hang_up(customer.call)
+    bench.deliver(node)
+    assert (bench.call(agent.call).holds, bench.call(agent.call).over) == ((), False)
+    until(lambda: conference_recording(twilio, conference) == "in-progress")
 
 
 def test_supervisor_who_stays_in_the_conference_is_no_customer(

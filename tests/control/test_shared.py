@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -70,13 +70,13 @@ def test_recording_goes_on_when_all_of_their_holds_run_out_together(
     assert state(twilio) == "in-progress"
 
 
-def test_recording_goes_on_although_the_last_to_hold_it_never_had_it_paused(
+def test_recording_goes_on_although_the_last_to_hold_it_could_not_pause_it_itself(
     node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
 ) -> None:
     first, second = two
     assert safe(node.control.pause(first.call, CRM, HOLDER))
-    twilio.add_fault("503", on="list", call=second.call)
-    assert node.control.pause(second.call, IVR, "api:ivr2").problem is Problem.LIST_FAILED
+    twilio.add_fault("401", on="pause")
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
     twilio.clear_faults()
     assert node.control.resume(first.call, CRM, HOLDER).problem is None
     assert state(twilio) == "paused"
@@ -155,3 +155,31 @@ def test_pause_that_another_call_had_confirmed_counts_for_both(
     assert state(twilio) == "paused"
     assert node.control.resume(second.call, IVR, "api:ivr2").problem is None
     assert state(twilio) == "in-progress"
+
+
+def test_pause_that_another_call_had_confirmed_counts_also_for_whom_only_the_list_showed_the_recording(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    twilio.set(repeat="21220")
+    first = twilio.place_call(recordings=0, conference="desk", conference_recordings=1, announced=False)
+    second = twilio.place_call(recordings=0)
+    assert first.conference is not None
+    twilio.join(first.conference, second.call)
+    bench.deliver(node)
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
+    assert state(twilio) == "paused"
+
+
+def test_pause_that_another_call_had_confirmed_is_proof_for_the_hold_and_nothing_is_stopped_for_it(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    first, second = two
+    hasty = bench.node(stop_after=timedelta(seconds=60))
+    twilio.add_fault("401", on="pause", call=first.conference)
+    assert hasty.control.pause(second.call, IVR, "api:ivr2").problem is Problem.CREDENTIALS
+    twilio.clear_faults()
+    assert safe(node.control.pause(first.call, CRM, HOLDER))
+    assert safe(hasty.control.converge(second.call))
+    call = bench.call(second.call)
+    assert ([hold.proven for hold in call.holds], call.stop_at) == ([True], None)

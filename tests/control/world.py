@@ -7,21 +7,24 @@ It keeps a model of what the bot cannot know yet, so that `Checks` can tell igno
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bot.call import Call
 from bot.control import CallControl
 from bot.messages import By, Policy, Reply
+from bot.reports import OWN_RESUME_IS_OLD_NEWS
 from bot.results import Outcome
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient, SimulatorRefused
 from bot.storage import calls, schema
 from bot.storage.engine import Database
 from bot.telephony import webhooks
+from tests.conftest import SAM
 from tests.control.bench import ALICE, BOB, CRM, READERS, SECRET
 from tests.control.clock import Clock
+from tests.control.news import News
 from tests.control.processes import Event, Line, Process
 
 PEOPLE: dict[str, tuple[By, str]] = {
@@ -32,6 +35,8 @@ PEOPLE: dict[str, tuple[By, str]] = {
     "ivr": (By(actor="ivr", source="ivr"), "ivr"),
     "payment": (By(actor="payment", source="payment"), "payment:PK1"),
 }
+SUPERVISOR = By(actor=SAM.name, source="agent")
+CUSTOMER = "+15005550006"
 PROCESSES = 2
 A_MOMENT = 0.01
 TRIES = 4
@@ -40,11 +45,12 @@ CLAIM_AND_A_BIT = 6.0
 
 @dataclass
 class Placed:
-    """A call as it was placed. `legs` begins with its own SID."""
+    """A call as it was placed. `legs` begins with its own SID; `customer` is None where all of them are ours."""
 
     sid: str
     legs: list[str]
     conference: str | None
+    customer: str | None
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ class World:
     heard: set[int] = field(default_factory=set)
     dropped: set[int] = field(default_factory=set)
     begun: dict[str, datetime] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-    joined: list[tuple[str, str]] = field(default_factory=list)
     foreign: set[str] = field(default_factory=set)
-    orphans: set[str] = field(default_factory=set)
+    ended: set[str] = field(default_factory=set)
+    """Owners of recordings that came to their end without a command."""
+    news: News = field(default_factory=News)
     story: list[str] = field(default_factory=list)
     flights: list[Flight] = field(default_factory=list)
     overlaps: int = 0
@@ -106,11 +112,19 @@ class World:
         self.twilio.reset()
         self.twilio.set(callbacks="hold")
         for kept in (
-            self.calls, self.heard, self.dropped, self.begun, self.told, self.joined, self.foreign, self.orphans,
-            self.story, self.flights, self.line.events, self.line.dies_listing, self.line.kept,
+            self.calls, self.heard, self.dropped, self.begun, self.foreign, self.ended, self.story, self.flights,
+            self.line.events, self.line.dies_listing, self.line.kept,
         ):  # fmt: skip
             kept.clear()
+        self.news = News()
         self.overlaps = 0
+
+    def follow(self, **policy: Any) -> None:
+        """The operator's choices, for all processes."""
+        self.policy = replace(self.policy, **policy)
+        self.tell(f"policy: {policy}")
+        for process in self.processes:
+            process.follow(self.policy)
 
     def close(self) -> None:
         for process in self.processes:
@@ -121,16 +135,19 @@ class World:
 
     # What people and programs do
 
-    def act(self, process: int, call: int, what: str, do: Callable[[CallControl, str], object]) -> None:
-        """Let a process do something for a call. One that waits for a reply cannot do anything else meanwhile."""
-        self._by_whoever_is_free(process, self._placed(call).sid, what, do)
+    def act(self, process: int, call: int, what: str, do: Callable[[CallControl, str], object]) -> bool:
+        """Let a process do something for a call. One that waits for a reply cannot do anything else meanwhile; whether
+        another could.
+        """
+        return self._by_whoever_is_free(process, self._placed(call).sid, what, do)
 
     def _by_whoever_is_free(
         self, process: int, sid: str, what: str, do: Callable[[CallControl, str], object]
-    ) -> None:  # fmt: skip
+    ) -> bool:  # fmt: skip
         free = [number for number in (process, *range(PROCESSES)) if all(number != busy for busy, _ in self._acting)]
         if free:
             self._act(free[0], sid, what, do)
+        return bool(free)
 
     def _act(self, process: int, sid: str, what: str, do: Callable[[CallControl, str], object]) -> None:
         self.tell(f"process {process + 1}: {what} {sid[:6]}")
@@ -164,6 +181,17 @@ class World:
 
     def resume(self, process: int, call: int, who: str) -> None:
         self.act(process, call, f"{who} resumes", lambda control, sid: control.resume(sid, *PEOPLE[who]))
+
+    def beat(self, process: int, call: int) -> None:
+        self.act(process, call, "payment beats", lambda control, sid: control.beat(sid, *PEOPLE["payment"]))
+
+    def release(self, process: int, call: int, place: int) -> None:
+        """A supervisor ends one of the holds."""
+        known = self.find(self._placed(call).sid)
+        if known is not None and known.holds:
+            hold = known.holds[place % len(known.holds)]
+            what = f"supervisor releases that of {hold.holder}"
+            self.act(process, call, what, lambda control, sid: control.release(sid, SUPERVISOR, hold.id))
 
     def _placed(self, call: int) -> Placed:
         return self.calls[call % len(self.calls)]
@@ -269,12 +297,9 @@ class World:
         report = read(form)
         digest = webhooks.digest(SECRET, endpoint, fields, form)
         said = " ".join(str(form[key])[:12] for key in form if key.endswith(("Status", "Event", "RecordingSid")))
-        self.act(process, 0, f"callback {said} for", lambda control, _: control.receive(report, digest))
-        self.heard.add(callback["id"])
-        if form.get("RecordingStatus") == "in-progress":
-            self.told.add(form["RecordingSid"])
-        if form.get("StatusCallbackEvent") == "participant-join":
-            self.joined.append((form["ConferenceSid"], form["CallSid"]))
+        if self.act(process, 0, f"callback {said} for", lambda control, _: control.receive(report, digest)):
+            self.heard.add(callback["id"])
+            self.news.take(form, self.clock.now())
 
     def deliver_one(self, process: int, place: int) -> None:
         waiting = self.waiting()
@@ -304,9 +329,19 @@ class World:
         return result
 
     def place(self, **wanted: Any) -> None:
+        """A customer's call."""
         placed = self.twilio.place_call(**wanted)
         legs = [placed.call, *([placed.agent_leg] if placed.agent_leg else [])]
-        self.calls.append(Placed(placed.call, legs, placed.conference))
+        self._add(Placed(placed.call, legs, placed.conference, placed.call))
+
+    def place_agent_s(self, *, dials: bool, **wanted: Any) -> None:
+        """Alice's call: she dials a customer, or sits in a conference where customers come and go."""
+        placed = self.twilio.place_call(customer="client:alice", number=CUSTOMER, **wanted)
+        dialled = [self.twilio.add_leg(placed.call, CUSTOMER)] if dials else []
+        self._add(Placed(placed.call, [placed.call, *dialled], placed.conference, dialled[0] if dials else None))
+
+    def _add(self, placed: Placed) -> None:
+        self.calls.append(placed)
         self.tell(f"placed {placed}")
 
     def dial(self, call: int, to: str, *, linked: bool) -> None:
@@ -315,36 +350,67 @@ class World:
         if leg is not None and linked:
             placed.legs.append(leg)
 
-    def hang_up_leg(self, call: int) -> None:
-        legs = self._placed(call).legs
-        if len(legs) > 1:
-            self.at_twilio("the last leg hangs up", lambda: self.twilio.hang_up(legs[-1]))
+    def hang_up_leg(self, call: int, place: int) -> None:
+        others = self._placed(call).legs[1:]
+        if others:
+            leg = others[place % len(others)]
+            self.at_twilio(f"leg {leg[:6]} hangs up", lambda: self.twilio.hang_up(leg))
 
     def hang_up(self, call: int) -> None:
         sid = self._placed(call).sid
-        known = self.find(sid)
-        if known is not None:
-            self.orphans.update(known.conferences)
         self.at_twilio(f"{sid[:6]} hangs up", lambda: self.twilio.hang_up(sid))
 
-    def join(self, call: int, conference: str | None) -> None:
-        if conference is not None:
-            sid = self._placed(call).sid
-            self.at_twilio(f"{sid[:6]} joins", lambda: self.twilio.join(conference, sid))
+    def open_conference(self, recordings: int) -> None:
+        """One that nobody's end ends."""
+        conference = self.twilio.open_conference("desk")
+        for _ in range(recordings):
+            self.twilio.start_recording(conference)
+        self.calls[0].conference = conference
+        self.join(0, conference)
 
-    def leave(self, call: int, conference: str | None) -> None:
+    def join(self, call: int, conference: str | None, place: int = 0) -> None:
         if conference is not None:
-            sid = self._placed(call).sid
-            self.at_twilio(f"{sid[:6]} leaves", lambda: self.twilio.leave(conference, sid))
+            leg = self._leg(call, place)
+            self.at_twilio(f"{leg[:6]} joins", lambda: self.twilio.join(conference, leg))
+
+    def leave(self, call: int, conference: str | None, place: int = 0) -> None:
+        if conference is not None:
+            leg = self._leg(call, place)
+            self.at_twilio(f"{leg[:6]} leaves", lambda: self.twilio.leave(conference, leg))
+
+    def _leg(self, call: int, place: int) -> str:
+        legs = self._placed(call).legs
+        return legs[place % len(legs)]
 
     def set_recording(self, place: int, state: str) -> None:
         """By a foreign hand, or because it came to its end."""
         live = [one for one in self.truths() if one.is_live]
         if live:
             one = live[place % len(live)]
-            if state != "completed":
+            if state == "completed":
+                self.ended.add(one.owner)
+            else:
                 self.foreign.add(one.sid)
             self.at_twilio(f"{one.sid[:6]} set to {state}", lambda: self.twilio.set_recording(one.sid, state))
+
+    def report_resumed(self, process: int, place: int) -> None:
+        """Twilio tells of a recording that somebody else resumed; what comes soon after our own resume is its echo."""
+        resumed = [one for one in self.truths() if one.state == "in-progress" and one.sid in self.foreign]
+        told = {one["params"].get("RecordingSid"): one for one in self.twilio.callbacks()}
+        known = [one for one in resumed if one.sid in told]
+        if not known:
+            return
+        one = known[place % len(known)]
+        if not any(self._is_echo(placed, one.sid) for placed in self.calls):
+            self.foreign.discard(one.sid)
+        changed = {"RecordingStatus": "resumed", "Timestamp": f"{self.clock.now():%a, %d %b %Y %H:%M:%S +0000}"}
+        self.deliver(process, told[one.sid] | {"params": told[one.sid]["params"] | changed})
+
+    def _is_echo(self, placed: Placed, recording: str) -> bool:
+        call = self.find(placed.sid)
+        known = call.recording(recording) if call is not None else None
+        at = known.resumed_at if known is not None else None
+        return at is not None and self.clock.now() - at < OWN_RESUME_IS_OLD_NEWS
 
     def owner(self, call: int) -> str:
         return self._placed(call).sid
@@ -362,8 +428,8 @@ class World:
         return [Truth(one["sid"], owner["sid"], one["state"]) for owner in owners for one in owner["recordings"]]
 
     def may_stay_paused(self, one: Truth) -> bool:
-        """A foreign hand paused it, or its call ended during the pause while others stay in the conference."""
-        return one.sid in self.foreign or one.owner in self.orphans
+        """A foreign hand paused it."""
+        return one.sid in self.foreign
 
     # What the database says
 

@@ -1137,3 +1137,23 @@ def test_recording_announced_for_a_leg_is_commanded_at_the_leg() -> None:
     story = Story(call())
     story.tell(RecordingReported(sid=RE1, status="in-progress", of=Of.CALL, owner=LEG))
     assert [(one.of, one.owner) for one in story.call.recordings] == [(Of.LEG, LEG)]
+
+
+def test_worker_is_not_woken_for_a_stop_before_the_next_try_is_due() -> None:
+    """Or it would look again and again, and find nothing to do."""
+    waiting = call(
+        recordings=(Recording(sid=RE1, of=Of.CALL, owner=SID),),
+        holds=(Hold(id="hold", holder="api:crm", reason=None, opened_at=at(0), expires_at=at(300)),),
+        stop_at=at(1),
+        next_at=at(5),
+    )
+    assert (due(waiting, at(0.5)), due(waiting, at(2))) == (at(5), at(5))
+
+
+def test_worker_is_not_woken_when_a_lost_resume_can_arrive_no_more_and_nothing_is_to_be_done() -> None:
+    running = call(
+        recordings=(Recording(sid=RE1, of=Of.CALL, owner=SID, state=State.RECORDING, confirmed_at=at(1)),),
+        late_resume_until=at(15),
+        heard_at=at(1),
+    )
+    assert due(running, at(1)) == at(1) + QUIET
