@@ -6,7 +6,8 @@ The map, from the inside out; imports point this way only::
     call         PURE  the nouns: Call, Hold, Recording, and what follows from them (desired, observed, safe)
     messages     PURE  what can happen to a call, what is to be done about it, what is logged of it
     holds        PURE  who opens, prolongs and ends a hold, and what the clock does to it
-    outcomes     PURE  what came of a command, a list, a look at the call
+    outcomes     PURE  what came of a command; looks: what a list or the call itself showed; endings: what ends;
+                 backoff: when to try again
     reports      PURE  what Twilio reports on its own
     recording    PURE  decide(call, message, now) -> Decision(call, facts, effect)
     audit/       the log: entry bytes, Merkle tree, journal (the one write transaction), checkpoints, verify

@@ -279,6 +279,12 @@ class Call:
     def recording(self, sid: str) -> Recording | None:
         return next((recording for recording in self.recordings if recording.sid == sid), None)
 
+    def touched_by(self, target: str | None) -> tuple[Recording, ...]:
+        """The recordings that a command to this target reaches."""
+        if target == CURRENT:
+            return self.live_on_call
+        return tuple(recording for recording in self.recordings if recording.live and recording.sid == target)
+
     def hold_of(self, holder: str) -> Hold | None:
         return next((hold for hold in self.holds if hold.holder == holder), None)
 

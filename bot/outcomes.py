@@ -1,4 +1,4 @@
-"""PURE. What came of an effect: a command confirmed, refused or unanswered; lists; the call as Twilio sees it.
+"""PURE. What came of an effect: a command confirmed, refused or unanswered. What Twilio showed is in `looks`.
 
 Only a reply that names the wanted status confirms. A reply that never came is neither success nor failure: the
 recording is in doubt, and for `late` seconds the command may still arrive (invariant 2).
@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot import holds
+from bot.backoff import RETRY_MAX, delay_after, later, put_off
 from bot.call import (
-    CALL_OVER,
     CURRENT,
     NEW,
     Call,
@@ -25,28 +24,22 @@ from bot.call import (
     is_safe,
     observed,
 )
+from bot.endings import close_gap
+from bot.looks import is_whole, listed, seen_call
 from bot.messages import (
     SYSTEM,
     TWILIO,
     Answered,
-    By,
-    CallSeen,
     Decision,
     Fact,
     Finding,
     Kind,
-    Listing,
-    Merge,
     Policy,
     Reply,
     Shared,
     Target,
     finding,
 )
-
-RETRY_FIRST = timedelta(seconds=0.25)
-RETRY_MAX = timedelta(seconds=7)
-"""With its jitter under ten seconds: that is how soon a call is settled once Twilio is back."""
 
 RECONFIRM_AFTER = (timedelta(seconds=5), timedelta(seconds=15))
 FAILED_STARTS_REPORTED = 3
@@ -55,15 +48,6 @@ NOTHING_THERE = frozenset({21220, 20404, 404})
 SEVERAL = 16108
 STATE_OF = {Wish.PAUSED: State.PAUSED, Wish.RECORDING: State.RECORDING, Wish.STOPPED: State.STOPPED}
 OPPOSITE = {Wish.PAUSED: Wish.RECORDING, Wish.RECORDING: Wish.PAUSED}
-
-LISTED_LIVE = frozenset({"in-progress", "paused", "processing"})
-LISTED_FINAL = {
-    "completed": State.ENDED,
-    "stopped": State.STOPPED,
-    "absent": State.ABSENT,
-    "failed": State.FAILED,
-    "deleted": State.ENDED,
-}
 
 
 def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> Decision:
@@ -84,12 +68,12 @@ def answered(call: Call, message: Answered, now: datetime, policy: Policy) -> De
         return Decision(call=call, facts=(*_outcome_facts(before, call, claim, message.reply, now), *began))
     if message.reply is not None and claim.wish is not None:
         call = _replied(call, claim.wish, claim, message.reply, now, policy, jitter)
-    call, found = _listed(call, message, claim, now, jitter)
+    call, found = listed(call, message, claim, now, jitter)
     if call.nothing_said is not None and is_whole(message.listings, call.told):
         call = _nothing_there(call, call.nothing_said, now, jitter)
     if call.problem is Problem.NOT_ALL_PAUSED and not call.look_first and len(call.live_on_call) < 2:
-        call = _later(replace(call, problem=Problem.REFUSED), now, jitter)
-    call, seen, merge = _seen(call, message.seen, now, jitter)
+        call = later(replace(call, problem=Problem.REFUSED), now, jitter)
+    call, seen, merge = seen_call(call, message.seen, now, jitter)
     facts = _outcome_facts(before, call, claim, message.reply, now)
     return Decision(call=call, facts=(*facts, *found, *seen), effect=merge)
 
@@ -125,57 +109,10 @@ def abandoned(call: Call, claim: Claim, policy: Policy) -> tuple[Call, tuple[Fac
 
 def in_doubt(call: Call, target: Target) -> Call:
     """Before a resume or stop is sent: what it touches no longer counts as paused."""
-    touched = _touched(call, target.recording)
-    for recording in touched:
+    found = call.touched_by(target.recording)
+    for recording in found:
         call = call.with_recording(replace(recording, state=State.UNKNOWN, doubt=True))
-    return call if touched else replace(call, doubt=True)
-
-
-def is_whole(listings: tuple[Listing, ...], told: tuple[str, ...] = ()) -> bool:
-    """Whether every list that was asked for came, the call's own among them.
-
-    A leg or conference that only an API client named, and that Twilio does not know, has no recordings to list.
-    """
-    came = all(one.ok or (one.missing and one.owner in told) for one in listings)
-    return any(one.of is Of.CALL for one in listings) and came
-
-
-def end(call: Call, status: str, now: datetime, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:
-    """The call is over: its holds close, what was still paused is told, nothing of it is sent any more.
-
-    A conference may go on without it: its recording is not the call's any more, but is let go if we hold it paused.
-    """
-    call, closed = holds.close_all(call, "the call ended", now)
-    call, left = end_recordings(call)
-    fact = Fact(type="call.ended", by=by, before=call.status, after=status)
-    problem = Problem.UNKNOWN_CALL if status == "unknown-to-twilio" else Problem.CALL_OVER
-    over = replace(
-        call, status=status, conferences=(), left=(*call.left, *call.conferences), resume_wanted=False, stop_at=None,
-        gap_since=None, reconfirm_at=(), next_at=None, look_first=False, ask_call=False, doubt=False, problem=problem,
-    )  # fmt: skip
-    return over, (fact, *closed, *left)
-
-
-def end_recordings(call: Call, owner: str | None = None) -> tuple[Call, tuple[Fact, ...]]:
-    """The recordings of the call and its legs are over, or those of the conference `owner`."""
-    ended = [
-        one for one in call.recordings
-        if one.live and (one.owner == owner if owner is not None else one.of is not Of.CONFERENCE)
-    ]  # fmt: skip
-    facts = tuple(
-        Fact(type="recording.left_paused", recording=one.sid, before=State.PAUSED, after=State.ENDED)
-        for one in ended
-        if one.state is State.PAUSED
-    )
-    for one in ended:
-        call = call.with_recording(replace(one, state=State.ENDED, doubt=False, toggle=False))
-    return call, facts
-
-
-def _touched(call: Call, target: str | None) -> tuple[Recording, ...]:
-    if target == CURRENT:
-        return call.live_on_call
-    return tuple(recording for recording in call.recordings if recording.live and recording.sid == target)
+    return call if found else replace(call, doubt=True)
 
 
 # The reply to a command
@@ -188,12 +125,12 @@ def _replied(
         case Kind.CONFIRMED:
             return _confirmed(call, wish, claim, reply, now)
         case Kind.UNSENT:
-            return _put_off(replace(call, problem=Problem.UNREACHABLE), claim.target, now, jitter)
+            return put_off(replace(call, problem=Problem.UNREACHABLE), claim.target, now, jitter)
         case Kind.UNANSWERED:
             call = _unanswered(call, claim, now + policy.late)
             is_error = reply.http_status is not None and reply.http_status >= 500
             why = Problem.TWILIO_ERROR if is_error else Problem.UNANSWERED
-            return _put_off(replace(call, problem=why), claim.target, now, jitter)
+            return put_off(replace(call, problem=why), claim.target, now, jitter)
         case Kind.REFUSED:
             return _refused(call, claim, reply, now, jitter)
 
@@ -234,12 +171,12 @@ def _unanswered(call: Call, claim: Claim, until: datetime) -> Call:
     """The command may have been applied, or may be until then."""
     if claim.target == NEW:
         return replace(call, look_first=True, late_resume_until=_latest(call.late_resume_until, until))
-    touched = _touched(call, claim.target)
-    for recording in touched:
+    found = call.touched_by(claim.target)
+    for recording in found:
         call = call.with_recording(
             replace(recording, state=State.UNKNOWN, doubt=True, unanswered=claim.wish, toggle=False, commanded=True)
         )
-    if not touched:
+    if not found:
         call = replace(call, doubt=True, unanswered=claim.wish)
     if claim.wish is Wish.PAUSED:
         return replace(call, late_pause_until=_latest(call.late_pause_until, until))
@@ -256,10 +193,10 @@ def _refused(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: floa
     if reply.code == SEVERAL:
         return replace(call, look_first=True, problem=Problem.NOT_ALL_PAUSED)
     if reply.http_status in {401, 403}:
-        return _later(replace(call, problem=Problem.CREDENTIALS), now, jitter, at_least=RETRY_MAX)
+        return later(replace(call, problem=Problem.CREDENTIALS), now, jitter, at_least=RETRY_MAX)
     is_passing = reply.http_status in {408, 429} or reply.code in {16114, 20429}
     why = Problem.BUSY if is_passing else Problem.REFUSED
-    return _put_off(replace(call, problem=why), claim.target, now, jitter)
+    return put_off(replace(call, problem=why), claim.target, now, jitter)
 
 
 def _began(
@@ -280,17 +217,9 @@ def _began(
         late = _latest(call.late_resume_until, now + policy.late)
         call = replace(call, look_first=True, late_resume_until=late)
     asks = reply.code in NOTHING_THERE
-    call = _later(replace(call, ask_call=call.ask_call or asks), now, jitter)
+    call = later(replace(call, ask_call=call.ask_call or asks), now, jitter)
     is_told = call.failures == FAILED_STARTS_REPORTED
     return call, (finding(Finding.NOT_RESTARTED, detail={"http": reply.http_status, "code": reply.code}),) * is_told
-
-
-def close_gap(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
-    """The call is recorded again; from when to when it was not is an entry of its own."""
-    if call.gap_since is None:
-        return call, ()
-    gap = {"from": call.gap_since.isoformat(), "to": now.isoformat()}
-    return replace(call, gap_since=None), (Fact(type="recording.gap", outcome="failure", detail=gap),)
 
 
 def _is_left_behind(call: Call, claim: Claim) -> bool:
@@ -312,7 +241,7 @@ def _let_go(call: Call, claim: Claim, reply: Reply, now: datetime, jitter: float
     elif reply.kind is Kind.CONFIRMED and claim.wish is Wish.PAUSED:
         known = replace(known, state=State.PAUSED, doubt=False)
     elif reply.kind is not Kind.CONFIRMED:
-        delay = _delay(known.failures, jitter)
+        delay = delay_after(known.failures, jitter)
         known = replace(known, state=State.UNKNOWN, doubt=True, failures=known.failures + 1, next_at=now + delay)
     elif late is not None and late > now:
         known = replace(known, state=State.RECORDING, doubt=True, confirmed_at=now, next_at=late)
@@ -336,12 +265,12 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
     """
     target = call.nothing_said_of
     call = replace(call, nothing_said=None, nothing_said_of=None)
-    touched = _touched(call, target)
-    if wish is not desired(call) and any(recording.toggle for recording in touched):
-        for recording in touched:  # the opposite, sent first, is so already: the wanted one can be believed now
+    found = call.touched_by(target)
+    if wish is not desired(call) and any(recording.toggle for recording in found):
+        for recording in found:  # the opposite, sent first, is so already: the wanted one can be believed now
             call = call.with_recording(replace(recording, toggle=False, unanswered=None))
         return replace(call, next_at=None)
-    done_already = [recording for recording in touched if _may_be_done(call, recording, wish)]
+    done_already = [recording for recording in found if _may_be_done(call, recording, wish)]
     if done_already and wish in OPPOSITE:
         for recording in done_already:
             call = call.with_recording(replace(recording, toggle=True, unanswered=None, doubt=True))
@@ -356,7 +285,7 @@ def _nothing_there(call: Call, wish: Wish, now: datetime, jitter: float) -> Call
         return replace(call, ask_call=True, next_at=None)
     if call.live_on_call or was_known:
         asked = replace(call, problem=Problem.REFUSED, ask_call=bool(call.live_on_call))
-        return _put_off(asked, target, now, jitter)
+        return put_off(asked, target, now, jitter)
     return replace(call, next_at=None)
 
 
@@ -366,125 +295,6 @@ def _may_be_done(call: Call, recording: Recording, wish: Wish) -> bool:
     late = call.late_resume_until
     unproven = late is not None and (recording.confirmed_at is None or recording.confirmed_at < late)
     return wish is Wish.PAUSED and recording.state is State.PAUSED and unproven
-
-
-# Lists
-
-
-def _listed(call: Call, message: Answered, claim: Claim, now: datetime, jitter: float) -> tuple[Call, tuple[Fact, ...]]:
-    if not message.listings:
-        return call, ()
-    facts: list[Fact] = []
-    before, doubt = call, call.doubt or call.look_first
-    for listing in message.listings:
-        for sid, status in listing.items:
-            call, fact = _listed_one(call, listing, sid, status, claim, doubt=doubt)
-            facts.extend(fact)
-    if any(one.live and one.of is Of.CALL and before.recording(one.sid) is None for one in call.recordings):
-        call, gap = close_gap(call, now)
-        facts.extend(gap)
-    if not is_whole(message.listings, call.told):
-        why = next((one.why for one in message.listings if not one.ok), None)
-        facts.append(Fact(type="list.failed", outcome="failure", reason=why))
-        is_unknown = any(one.missing for one in message.listings if one.of is Of.CALL)
-        if is_unknown and call.nothing_said is not None:
-            asks = replace(call, nothing_said=None, look_first=False, ask_call=True, next_at=None)
-            return asks, tuple(facts)
-        is_barred = any(one.barred for one in message.listings)
-        why_not = Problem.CREDENTIALS if is_barred else call.problem or Problem.LIST_FAILED
-        return _later(replace(call, problem=why_not), now, jitter), tuple(facts)
-    call, dropped = _without_unknown_names(call, message.listings)
-    facts.extend(dropped)
-    call = replace(call, listed_at=claim.taken_at, look_first=False)
-    if call.problem is Problem.LIST_FAILED:
-        call = replace(call, problem=None, next_at=None, failures=0)
-    return (replace(call, doubt=False, unanswered=None) if call.live_on_call else call), tuple(facts)
-
-
-def _without_unknown_names(call: Call, listings: tuple[Listing, ...]) -> tuple[Call, tuple[Fact, ...]]:
-    """A mistyped name must not keep the call from ever being safe."""
-    unknown = frozenset(one.owner for one in listings if one.missing and one.owner in call.told)
-    if not unknown:
-        return call, ()
-    call = replace(
-        call,
-        told=tuple(sid for sid in call.told if sid not in unknown),
-        legs=tuple(leg for leg in call.legs if leg.sid not in unknown),
-        conferences=tuple(sid for sid in call.conferences if sid not in unknown),
-    )
-    return call, (Fact(type="call.name_dropped", outcome="failure", detail={"names": sorted(unknown)}),)
-
-
-def _listed_one(
-    call: Call, listing: Listing, sid: str, status: str, claim: Claim, *, doubt: bool
-) -> tuple[Call, tuple[Fact, ...]]:
-    known = call.recording(sid)
-    if status in LISTED_LIVE:
-        if known is not None:
-            return _drifted(call, known, status, claim)
-        if listing.of is Of.CONFERENCE:  # only by its SID can a command have reached it
-            new = Recording(sid=sid, of=listing.of, owner=listing.owner)
-        else:
-            new = Recording(sid=sid, of=listing.of, owner=listing.owner, doubt=doubt, unanswered=call.unanswered)
-        fact = Fact(type="recording.found", recording=sid, after=State.UNKNOWN, detail={"of": listing.of})
-        return call.with_recording(new), (fact,)
-    state = LISTED_FINAL.get(status)
-    if state is None or (known is not None and not known.live):
-        return call, ()
-    before = known.state if known else None
-    ended = known or Recording(sid=sid, of=listing.of, owner=listing.owner)
-    state = State.STOPPED if ended.unanswered is Wish.STOPPED else state
-    fact = Fact(type="recording.ended", recording=sid, before=before, after=state, detail={"seen": "list"})
-    return call.with_recording(replace(ended, state=state, doubt=False)), (fact,)
-
-
-def _drifted(call: Call, known: Recording, status: str, claim: Claim) -> tuple[Call, tuple[Fact, ...]]:
-    """A list asked for after the pause was confirmed says that it runs: it is paused again, and compliance told."""
-    is_newer = known.confirmed_at is not None and claim.taken_at > known.confirmed_at
-    if status != "in-progress" or known.state is not State.PAUSED or not is_newer:
-        return call, ()
-    return drift(call, known)
-
-
-def drift(call: Call, known: Recording) -> tuple[Call, tuple[Fact, ...]]:
-    """Twilio says that a recording runs which it had confirmed paused."""
-    fact = finding(Finding.DRIFT, by=TWILIO, recording=known.sid)
-    return replace(call.with_recording(replace(known, state=State.RECORDING)), next_at=None), (fact,)
-
-
-# The call itself
-
-
-def _seen(
-    call: Call, seen: CallSeen | None, now: datetime, jitter: float
-) -> tuple[Call, tuple[Fact, ...], Merge | None]:
-    """`call.ask_call`: something depends on the answer. Else it was only asked because nothing was heard for long.
-
-    A stop that found nothing is withdrawn: what begins later is another recording.
-    """
-    if seen is None:
-        return call, (), None
-    is_needed = call.ask_call
-    if not seen.ok:
-        put_off = _later(replace(call, problem=call.problem or Problem.UNANSWERED), now, jitter)
-        return put_off if is_needed else call, (), None
-    call = replace(call, ask_call=False)
-    if seen.status is None:
-        return *end(call, "unknown-to-twilio", now, SYSTEM), None
-    if seen.parent is not None and seen.parent != call.sid and not call.orphaned:
-        return replace(call, ask_call=True), (), Merge(parent=seen.parent)
-    if seen.status in CALL_OVER:
-        return *end(call, seen.status, now, SYSTEM), None
-    if call.live or not is_needed:
-        return replace(call, status=seen.status), (), None
-    withdrawn: tuple[Fact, ...] = ()
-    if call.stop_wanted and not call.recordings:
-        call = replace(call, stop_wanted=False)
-        withdrawn = (Fact(type="stop.refused", outcome="failure", reason=Problem.NOTHING_RECORDING.value),)
-    call = replace(
-        call, status=seen.status, nothing_on_call_at=None, resume_wanted=False, problem=Problem.NOTHING_RECORDING
-    )
-    return _later(call, now, jitter), withdrawn, None
 
 
 # The log's words
@@ -515,28 +325,6 @@ def _outcome_facts(before: Call, after: Call, claim: Claim, reply: Reply | None,
             },
         ),
     )
-
-
-def _put_off(call: Call, target: str | None, now: datetime, jitter: float) -> Call:
-    """Try this target again later; one recording that cannot be commanded must not keep the others from it."""
-    touched = _touched(call, target)
-    known = touched[0] if len(touched) == 1 else None
-    if known is None or len(call.live) < 2:
-        return _later(call, now, jitter)
-    waiting = replace(known, failures=known.failures + 1, next_at=now + _delay(known.failures, jitter))
-    return replace(call.with_recording(waiting), next_at=None)
-
-
-def _later(call: Call, now: datetime, jitter: float, at_least: timedelta = timedelta(0)) -> Call:
-    """Try again later."""
-    delay = max(_delay(call.failures, jitter), at_least)
-    return replace(call, failures=call.failures + 1, next_at=now + delay)
-
-
-def _delay(failures: int, jitter: float) -> timedelta:
-    """0.25 s doubled for each failure in a row, at most 15 s, a quarter up or down by chance."""
-    doubled: timedelta = RETRY_FIRST * 2 ** min(failures, 6)
-    return min(doubled, RETRY_MAX) * (0.75 + 0.5 * jitter)
 
 
 def _latest(a: datetime | None, b: datetime) -> datetime:

@@ -16,8 +16,9 @@ from datetime import datetime, timedelta
 
 from bot import holds
 from bot.call import CALL_OVER, Call, Hold, Leg, Of, Participant, Recording, State, Wish, desired
+from bot.endings import close_gap, drift, end, end_recordings
 from bot.messages import CallReported, ConferenceReported, Decision, Fact, Policy, RecordingReported
-from bot.outcomes import abandoned, close_gap, drift, end, end_recordings
+from bot.outcomes import abandoned
 
 RANKS = {"unknown": -1, "queued": 0, "ringing": 1, "in-progress": 2}
 FINAL_RANK = 3

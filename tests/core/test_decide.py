@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from bot.backoff import RETRY_MAX
 from bot.call import Call, Hold, Leg, Of, Problem, Recording, State, Wish, is_safe
 from bot.messages import (
     CallReported,
@@ -22,7 +23,6 @@ from bot.messages import (
     Take,
     Wait,
 )
-from bot.outcomes import RETRY_MAX
 from bot.recording import QUIET, due, lists_of, next_effect, unite
 from tests.core.examples import (
     ALICE,
