@@ -44,9 +44,10 @@ bench: $(DEV) ## how fast a pause is, beside a naive bot and the floor (BENCH_AR
 	@$(BIN)/python -m tests.support.install postgresql
 	@$(BIN)/python -m bench $(BENCH_ARGS)
 
-soak: $(DEV) ## hundreds of SIGKILLs under load on both databases: about 20 minutes (SOAK_ARGS=)
+soak: $(DEV) ## the long runs: hundreds of SIGKILLs under load, then the state machine (SOAK_ARGS=, MACHINE_EXAMPLES=)
 	@$(BIN)/python -m tests.support.install postgresql
 	@$(BIN)/python -m tests.soak $(SOAK_ARGS)
+	MACHINE_EXAMPLES=$(or $(MACHINE_EXAMPLES),200) $(BIN)/python -m pytest -n 2 tests/control/test_machine.py
 
 # The development lock is bound to the versions of the runtime lock, so that one .venv serves both.
 COMPILE = $(VENV)-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
