@@ -69,12 +69,18 @@ class Checks:
     # No card can come from a customer who is gone
 
     def holds_end_with_the_customer(self, placed: Placed, call: Call) -> None:
-        parent = call.leg(placed.sid)
-        is_known = placed.customer == placed.sid or (parent is not None and parent.staff)
-        gone_at = self._world.news.over.get(placed.customer or "")
-        if is_known and gone_at is not None:
-            late = [hold for hold in call.holds if hold.opened_at < gone_at]
-            self.expect(late == [], f"{late} outlive the customer, who was gone at {gone_at}")
+        """The parent, whom an agent dialled, or, where an agent sits in a conference, the guest there."""
+        news, parent = self._world.news, call.leg(placed.sid)
+        if placed.customer is None:
+            guests = [other.sid for other in self._world.calls if other is not placed]
+            gone = [news.parted.get((guest, placed.sid)) for guest in guests]
+        elif placed.customer == placed.sid or (parent is not None and parent.staff):
+            gone = [news.over.get(placed.customer)]
+        else:
+            gone = []
+        for at in gone:
+            late = [hold for hold in call.holds if at is not None and hold.opened_at < at]
+            self.expect(late == [], f"{late} outlive the customer, who was gone at {at}")
 
     # A call's state and its entries change together
 
