@@ -8,6 +8,7 @@ from bot.call import Call, State, Wish, desired, is_safe, observed
 from bot.holds import falls_due
 from bot.messages import Command, Look
 from bot.recording import QUIET, next_effect
+from bot.worker import SWEEP_SECONDS
 from tests.control.replay import Replay
 from tests.control.world import A_MOMENT, Placed, Truth, World
 
@@ -15,6 +16,7 @@ LONGEST_WAIT = timedelta(seconds=30)
 """Back-offs, late commands and dead claims: the bot has something to do for an unsettled call at least this often."""
 STEPS_MAX = 200
 SWEEPS_MAX = 100
+SWEEPS_AT_ONCE = 10
 
 
 class Checks:
@@ -184,9 +186,12 @@ class Checks:
         self.expect(False, "the worker never comes to an end")
 
     def _do_what_is_due(self) -> None:
-        for _ in range(SWEEPS_MAX):
+        """The worker's pace: who waits for another call's claim is looked at until that is over."""
+        for done in range(SWEEPS_MAX):
             if not self._world.sweep():
                 return
+            if done > SWEEPS_AT_ONCE:
+                self._world.advance(SWEEP_SECONDS)
         self.expect(False, "the same falls due again and again, and nothing comes of it")
 
     def _is_paused_where_wanted(self) -> None:
