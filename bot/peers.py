@@ -94,13 +94,15 @@ def _fact(type_: str, recording: Recording, other: Call, before: State | None, a
 
 
 def _leave_to(transaction: Transaction, peer: Loaded, target: Target) -> None:
-    """The recording may be paused, and it is now for this call to resume it, also if its own pause never came about."""
+    """The recording may be paused, and it is now for this call to resume it, also if its own pause never came about.
+    Twilio may refuse that pause, as it is so already.
+    """
     known = peer.call.recording(target.recording)
     if known is not None and (known.state is State.PAUSED or not known.live):
         return
     left = known or Recording(sid=target.recording, of=target.of, owner=target.owner)
     found = Fact(type="recording.found", recording=left.sid, after=State.UNKNOWN, detail={"of": left.of})
-    after = peer.call.with_recording(replace(left, doubt=True))
+    after = peer.call.with_recording(replace(left, doubt=True, unanswered=Wish.PAUSED))
     calls.save(transaction, peer, after, () if known else (found,))
 
 

@@ -244,9 +244,12 @@ def _claim(call: Call, effect: Command | Look, now: datetime, policy: Policy) ->
 
 
 def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
-    """What should be sent or asked now; None when all is as wanted, or it is too early to try again."""
+    """What should be sent or asked now; None when all is as wanted, or it is too early to try again.
+
+    While the next try waits, what the call left behind in a conference has its turn.
+    """
     if call.next_at is not None and call.next_at > now:
-        return None
+        return _let_go(call, token, now)
     if call.over:
         return _let_go(call, token, now)
     if call.look_first:
@@ -287,6 +290,8 @@ def due(call: Call, now: datetime) -> datetime | None:
     if not call.over:
         ahead += [at for at in map(holds.falls_due, call.holds) if at is not None and at > now]
     if any(at is not None and at <= now for at in map(holds.falls_due, call.holds)):
+        ahead.append(now)
+    if next_effect(call, "", now) is not None:
         ahead.append(now)
     if next_effect(replace(call, next_at=None), "", now) is not None:
         ahead.append(call.next_at or now)

@@ -59,6 +59,7 @@ class Machine(RuleBasedStateMachine):
         conference=st.sampled_from([None, 0, 1]),
         owned=st.booleans(),
         shared=st.booleans(),
+        waits=st.booleans(),
         announced=st.booleans(),
     )
     def calls_are_placed(
@@ -69,8 +70,10 @@ class Machine(RuleBasedStateMachine):
         conference: int | None,
         owned: bool,
         shared: bool,
+        waits: bool,
         announced: bool,
     ) -> None:
+        """The other call may be in the conference before the first comes."""
         world = self.world
         in_it = {"conference": "desk", "conference_recordings": conference} if conference is not None and owned else {}
         wanted = {"recordings": recordings, "announced": announced, **in_it}
@@ -78,11 +81,12 @@ class Machine(RuleBasedStateMachine):
             world.place(agent=agent, **wanted)
         else:
             world.place_agent_s(dials=kind == "agent dials", **wanted)
-        if conference is not None and not owned:
-            world.open_conference(conference)
         if shared:
             world.place(agent=None, recordings=0 if conference else 1)
-            world.join(1, world.calls[0].conference)
+        if conference is not None and not owned:
+            world.open_conference(conference)
+        for number in (1, 0) if shared and waits else (0, 1) if shared else (0,):
+            world.join(number, world.calls[0].conference)
 
     @initialize(
         repeat=st.sampled_from(["ok", "21220"]),

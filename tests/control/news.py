@@ -13,16 +13,20 @@ class News:
 
     told: set[str] = field(default_factory=set)
     over: dict[str, datetime] = field(default_factory=dict)
-    left: dict[str, datetime] = field(default_factory=dict)
-    """When a leg was last reported to have left a conference, or to be over."""
+    parted: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    """When a leg was last reported to have left a conference, or to be over, while another that was known was in it."""
+    _reported: set[str] = field(default_factory=set)
     _present: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict)
 
     def take(self, form: dict[str, str], now: datetime) -> None:
         if form.get("RecordingStatus") == "in-progress":
             self.told.add(form["RecordingSid"])
+        if "CallStatus" in form:
+            self._reported.add(form["CallSid"])
         if form.get("CallStatus") == "completed":
             self.over.setdefault(form["CallSid"], now)
-            self.left.setdefault(form["CallSid"], now)
+            for conference in {where for where, leg in self._present if leg == form["CallSid"]}:
+                self._part(conference, form["CallSid"], now)
         event = form.get("StatusCallbackEvent")
         if event in {"participant-join", "participant-leave"}:
             self._moved(form, now, is_in=event == "participant-join")
@@ -31,9 +35,14 @@ class News:
         where, sequence = (form["ConferenceSid"], form["CallSid"]), int(form["SequenceNumber"])
         if sequence <= self._present.get(where, (-1, False))[0]:
             return
-        self._present[where] = (sequence, is_in)
         if not is_in:
-            self.left[form["CallSid"]] = now
+            self._part(*where, now)
+        self._present[where] = (sequence, is_in)
+
+    def _part(self, conference: str, leg: str, now: datetime) -> None:
+        there = {other for (where, other), (_, is_in) in self._present.items() if where == conference and is_in}
+        if leg in there:
+            self.parted |= {(leg, other): now for other in there & self._reported - {leg}}
 
     def conferences_of(self, principal: str, legs: AbstractSet[str]) -> set[str]:
         """Where the call's principal is; where any of its legs is, if of that nothing was ever heard."""
@@ -44,6 +53,3 @@ class News:
             for conference, leg in present
             if leg == principal or (conference not in heard and leg in legs)
         }  # fmt: skip
-
-    def is_in(self, conference: str, leg: str) -> bool:
-        return self._present.get((conference, leg), (-1, False))[1]

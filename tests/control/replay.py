@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.call import CURRENT
+from bot.call import CURRENT, NEW
 from bot.storage import entries
 from bot.storage.engine import Database
 from bot.storage.entries import Filter
@@ -27,6 +27,8 @@ class Replay:
     types: list[str] = field(default_factory=list)
     grace: timedelta | None = None
     """The shortest time by which a hold outlasted its limit before it ended by itself."""
+    renewed: bool = False
+    """Whether a new recording was begun in the place of what was stopped."""
     _sent_of: dict[str, str] = field(default_factory=dict)
     _positions: dict[str, int] = field(default_factory=dict)
 
@@ -61,6 +63,8 @@ class Replay:
             self._sent(entry["id"], detail)
         elif kind == "command.confirmed" and detail["wish"] == "paused":
             self.paused[entry["recording"]] = self._sent_of[entry["cause"]]
+        elif kind == "command.confirmed" and detail["target"] == NEW:
+            self.renewed = True
         elif kind == "recording.paused_with":
             self.paused[entry["recording"]] = "conference"
         elif kind in UNDOING or (kind == "finding.raised" and entry["reason"] == "drift"):

@@ -183,3 +183,25 @@ def test_pause_that_another_call_had_confirmed_is_proof_for_the_hold_and_nothing
     assert safe(hasty.control.converge(second.call))
     call = bench.call(second.call)
     assert ([hold.proven for hold in call.holds], call.stop_at) == ([True], None)
+
+
+def test_pause_left_behind_by_a_call_that_went_is_proven_anew_by_the_one_that_stays(
+    bench: Bench, node: Node, twilio: SimulatorClient, two: tuple[PlacedCall, PlacedCall]
+) -> None:
+    """Twilio refuses to pause it twice, and nobody else holds it any more: the opposite goes first."""
+    first, second = two
+    assert first.conference is not None
+    twilio.set(repeat="21220")
+    assert safe(node.control.pause(second.call, IVR, "api:ivr2"))
+    twilio.add_fault("429", on="resume")
+    twilio.leave(first.conference, second.call)
+    bench.deliver(node)
+    node.control.pause(first.call, CRM, HOLDER)
+    twilio.clear_faults()
+
+    def is_proven() -> bool:
+        node.control.converge(second.call)
+        return safe(node.control.converge(first.call))
+
+    until(is_proven)
+    assert state(twilio) == "paused"

@@ -366,7 +366,6 @@ class World:
         for _ in range(recordings):
             self.twilio.start_recording(conference)
         self.calls[0].conference = conference
-        self.join(0, conference)
 
     def join(self, call: int, conference: str | None, place: int = 0) -> None:
         if conference is not None:
