@@ -248,9 +248,7 @@ def next_effect(call: Call, token: str, now: datetime) -> Effect | None:
 
     While the next try waits, what the call left behind in a conference has its turn.
     """
-    if call.next_at is not None and call.next_at > now:
-        return _let_go(call, token, now)
-    if call.over:
+    if call.over or (call.next_at is not None and call.next_at > now):
         return _let_go(call, token, now)
     if call.look_first:
         return Look(token=token, lists=lists_of(call), asks=_asked_about(call) if call.ask_call else None)

@@ -50,16 +50,8 @@ class Replay:
         self.entries += 1
         kind, detail = entry["type"], entry.get("detail") or {}
         self.types.append(kind)
-        own = self.holds.setdefault(entry["call"], set())
-        if kind == "hold.opened":
-            own.add(detail["hold"])
-        elif kind in CLOSING:
-            for holds in self.holds.values():
-                holds.discard(detail["hold"])
-        elif kind == "call.merged":
-            self.holds.pop(detail["leg"], None)
-            own.update(detail.get("holds", ()))
-        elif kind == "command.sent":
+        self._take_hold(kind, entry, detail)
+        if kind == "command.sent":
             self._sent(entry["id"], detail)
         elif kind == "command.confirmed" and detail["wish"] == "paused":
             self.paused[entry["recording"]] = self._sent_of[entry["cause"]]
@@ -69,7 +61,18 @@ class Replay:
             self.paused[entry["recording"]] = "conference"
         elif kind in UNDOING or (kind == "finding.raised" and entry["reason"] == "drift"):
             self.paused.pop(entry["recording"], None)
-        elif kind == "hold.expired":
+
+    def _take_hold(self, kind: str, entry: dict[str, Any], detail: dict[str, Any]) -> None:
+        own = self.holds.setdefault(entry["call"], set())
+        if kind == "hold.opened":
+            own.add(detail["hold"])
+        elif kind in CLOSING:
+            for holds in self.holds.values():
+                holds.discard(detail["hold"])
+        elif kind == "call.merged":
+            self.holds.pop(detail["leg"], None)
+            own.update(detail.get("holds", ()))
+        if kind == "hold.expired":
             late_by = datetime.fromisoformat(entry["at"]) - datetime.fromisoformat(detail["expires_at"])
             self.grace = late_by if self.grace is None else min(self.grace, late_by)
 
