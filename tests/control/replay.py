@@ -48,9 +48,25 @@ class Replay:
 
     def _take(self, entry: dict[str, Any]) -> None:
         self.entries += 1
-        kind, detail = entry["type"], entry.get("detail") or {}
-        self.types.append(kind)
-        self._take_hold(kind, entry, detail)
+        self.types.append(entry["type"])
+        self._take_hold(entry, entry["type"], entry.get("detail") or {})
+        self._take_recording(entry, entry["type"], entry.get("detail") or {})
+
+    def _take_hold(self, entry: dict[str, Any], kind: str, detail: dict[str, Any]) -> None:
+        own = self.holds.setdefault(entry["call"], set())
+        if kind == "hold.expired":
+            late_by = datetime.fromisoformat(entry["at"]) - datetime.fromisoformat(detail["expires_at"])
+            self.grace = late_by if self.grace is None else min(self.grace, late_by)
+        if kind == "hold.opened":
+            own.add(detail["hold"])
+        elif kind in CLOSING:
+            for holds in self.holds.values():
+                holds.discard(detail["hold"])
+        elif kind == "call.merged":
+            self.holds.pop(detail["leg"], None)
+            own.update(detail.get("holds", ()))
+
+    def _take_recording(self, entry: dict[str, Any], kind: str, detail: dict[str, Any]) -> None:
         if kind == "command.sent":
             self._sent(entry["id"], detail)
         elif kind == "command.confirmed" and detail["wish"] == "paused":
@@ -61,20 +77,6 @@ class Replay:
             self.paused[entry["recording"]] = "conference"
         elif kind in UNDOING or (kind == "finding.raised" and entry["reason"] == "drift"):
             self.paused.pop(entry["recording"], None)
-
-    def _take_hold(self, kind: str, entry: dict[str, Any], detail: dict[str, Any]) -> None:
-        own = self.holds.setdefault(entry["call"], set())
-        if kind == "hold.opened":
-            own.add(detail["hold"])
-        elif kind in CLOSING:
-            for holds in self.holds.values():
-                holds.discard(detail["hold"])
-        elif kind == "call.merged":
-            self.holds.pop(detail["leg"], None)
-            own.update(detail.get("holds", ()))
-        if kind == "hold.expired":
-            late_by = datetime.fromisoformat(entry["at"]) - datetime.fromisoformat(detail["expires_at"])
-            self.grace = late_by if self.grace is None else min(self.grace, late_by)
 
     def _sent(self, token: str, detail: dict[str, Any]) -> None:
         self._sent_of[token] = detail["of"]
