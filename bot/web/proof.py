@@ -18,20 +18,22 @@ PROOF_SECONDS = 1.0
 
 
 def show(call: Call, now: datetime) -> Shown:
-    """As `present.show`. Raises `DatabaseUnavailable` instead of saying safe where that is not proven."""
-    _prove_if_safe(call, now)
+    """As `present.show`. Raises `DatabaseUnavailable` where nothing can be written, whatever the call's state: an agent
+    who presses Pause must not see the page fall back to a calm word that knows nothing of it.
+    """
+    if not call.over:
+        _prove()
     return present.show(call, now)
 
 
 def as_json(call: Call, now: datetime) -> dict[str, Any]:
-    """As `present.as_json`, with the same proof."""
-    _prove_if_safe(call, now)
+    """As `present.as_json`. Raises `DatabaseUnavailable` instead of saying safe where that is not proven."""
+    if is_safe(call, now):
+        _prove()
     return present.as_json(call, now)
 
 
-def _prove_if_safe(call: Call, now: datetime) -> None:
-    if not is_safe(call, now):
-        return
+def _prove() -> None:
     if services().reports.are_waiting:
         raise DatabaseUnavailable
     services().journal.prove(PROOF_SECONDS)
