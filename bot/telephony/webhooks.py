@@ -30,6 +30,7 @@ RECORDING_FIELDS = (
 CONFERENCE_FIELDS = (
     "ConferenceSid", "CallSid", "AccountSid", "StatusCallbackEvent", "SequenceNumber", "Timestamp",
 )  # fmt: skip
+STEP_FIELDS = ("CallSid", "AccountSid")
 
 CALL_STATUSES = {
     "queued", "initiated", "ringing", "in-progress", "answered", "completed", "busy", "failed", "no-answer", "canceled",
@@ -117,6 +118,11 @@ def conference_report(form: Mapping[str, str]) -> Report:
     return Report(
         account=_optional_sid(form, "AccountSid", "AC"), call=participant, conference=conference, message=message
     )
+
+
+def step_call(form: Mapping[str, str]) -> str:
+    """Whose flow the step belongs to. Raises `Malformed`."""
+    return _sid(form, "CallSid", "CA")
 
 
 def masked(number: str) -> str | None:

@@ -54,18 +54,18 @@ def conference_status() -> Response:
 
 
 def _take_in(endpoint: str, fields: tuple[str, ...], read: Reader) -> Response:
-    allowed = _allowed(fields)
+    form = allowed(fields)
     try:
-        report = read(allowed)
+        report = read(form)
     except Malformed as error:
         log.warning("webhook.malformed", endpoint=endpoint, why=str(error))
         raise
     secret = services().settings.secret_key.get_secret_value().encode()
-    services().reports.take_in(report, webhooks.digest(secret, endpoint, fields, allowed))
+    services().reports.take_in(report, webhooks.digest(secret, endpoint, fields, form))
     return Response(status=204)
 
 
-def _allowed(fields: tuple[str, ...]) -> dict[str, str]:
+def allowed(fields: tuple[str, ...]) -> dict[str, str]:
     """The allow-list: what is not named does not exist for us."""
     form = json_body() if request.mimetype == "application/json" else request.form
     if not isinstance(form, Mapping):

@@ -1,0 +1,27 @@
+"""Where a call flow may be sent on to: a path of ours, or a host that the operator named in REDIRECT_HOSTS.
+
+Anything else is refused: whoever could choose the target could hear the card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import urlsplit
+
+URL_CHARACTERS_MAX = 2_000
+
+
+def is_allowed(url: str, hosts: Collection[str]) -> bool:
+    """`hosts` are names without a port, in lower case."""
+    if not 0 < len(url) <= URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable():
+        return False
+    if " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    if not parts.scheme and not parts.netloc:
+        return url.startswith("/")
+    return parts.scheme in {"http", "https"} and "@" not in parts.netloc and host in hosts
