@@ -3,6 +3,12 @@
 Every round is the same: one transaction decides and claims (`recording.decide`), one effect is carried out outside any
 transaction, and one transaction saves its outcome and decides on the next. A pause that goes well is two commits and
 one round trip, with the lists beside it. Who finds the claim taken waits for its outcome, which is theirs too.
+
+From top to bottom: what people and programs ask (a wish is saved first, then its turn to command is waited for, and the
+worker sees to what does not get one); what Twilio reports (saved first, what follows is done beside); converging, which
+the worker asks for whatever falls due; the loop (claim, carry out, save, until a judge of `results` is content or the
+patience is over); one effect, sent by its deadline or not at all. A process that ends claims nothing more and finishes
+what it has claimed. An IVR's or payment's hold ends at once when its pause was not proven.
 """
 
 from __future__ import annotations
