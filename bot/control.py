@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -100,7 +101,7 @@ class CallControl:
         self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
         self._patience_seconds = patience_seconds
         self._background = background or ThreadPoolExecutor(16, thread_name_prefix="converge")
-        self.outage = Outage(database, journal, self._background.submit)
+        self.outage = Outage(database, journal, self._beside)
         self._is_ending = False
 
     # What people and programs ask
@@ -177,8 +178,13 @@ class CallControl:
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
+        self._beside(lambda: self._converge_quietly(sid))
+
+    def _beside(self, what: Callable[[], None]) -> None:
+        """In a thread of our own, unless the process ends: others see to it then."""
         if not self._is_ending:
-            self._background.submit(self._converge_quietly, sid)
+            with suppress(RuntimeError):  # it began to end just now
+                self._background.submit(what)
 
     def _converge_quietly(self, sid: str) -> None:
         try:

@@ -94,9 +94,10 @@ class Outage:
             return changed
 
         try:
-            if self._journal.write(change) and is_on:
+            is_news = self._journal.write(change)
+            if is_news and is_on:
                 log.error("twilio.trouble", what=what.value)
-            elif not is_on:
+            elif is_news:
                 log.info("twilio.trouble_over", what=what.value)
         except DatabaseUnavailable:
             self._read_at = 0.0  # what is known is read anew, and the change found again

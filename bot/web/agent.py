@@ -30,11 +30,10 @@ blueprint = Blueprint("agent", __name__, url_prefix="/calls")
 @roles(*WORKERS)
 def index() -> str:
     user = _user()
-    is_supervisor = user.role is Role.SUPERVISOR
     with services().database.read() as connection:
         mine = calls.of_agent(connection, user.name, CALLS_SHOWN_MAX)
         free = calls.without_agent(connection, CALLS_SHOWN_MAX)
-        every = calls.live(connection, CALLS_SHOWN_MAX) if is_supervisor else []
+        every = calls.live(connection, CALLS_SHOWN_MAX) if user.role is Role.SUPERVISOR else []
     now = datetime.now(UTC)
     partial = "HX-Request" in request.headers
     others = [call for call in every if call.agent is not None and user.name not in call.agents]
@@ -43,7 +42,6 @@ def index() -> str:
         mine=[(call, show(call, now)) for call in mine],
         others=[(call, show(call, now)) for call in others],
         free=free,
-        is_supervisor=is_supervisor,
     )
 
 

@@ -138,3 +138,16 @@ def test_one_call_that_fails_is_no_outage(bench: Bench, node: Node, twilio: Simu
         assert node.control.resume(fine.call, CRM, HOLDER).problem is None
     assert node.control.outage.known() == frozenset()
     assert bench.policy.late == timedelta(seconds=1.5)
+
+
+def test_outage_that_begins_while_the_process_ends_leaves_no_claim_behind(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    """What is noticed then is for others to tell; the command's outcome is saved all the same."""
+    placed = twilio.place_call()
+    assert safe(node.control.pause(placed.call, CRM, HOLDER))
+    twilio.add_fault("401", on="resume")
+    node.control.close()
+    node.control.resume(placed.call, CRM, HOLDER)
+    assert bench.call(placed.call).claim is None
+    assert bench.log(placed.call)[-1] == "command.refused"
