@@ -33,6 +33,14 @@ class RecordingPlan:
     events: tuple[str, ...] = ("in-progress", "completed", "absent")
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPress:
+    """One key of the telephone's keypad (0-9, * or #), and when its tone began: seconds of the world's clock."""
+
+    key: str
+    at: float
+
+
 @dataclass(slots=True)
 class Call:
     """One leg. The parent leg is what Twilio names the call by; the legs it dialled have it as their parent."""
@@ -52,6 +60,10 @@ class Call:
     """Recordings, and the parent call each is of, that begin when this leg is answered."""
     joins: str | None = None
     """The conference this leg joins when it is answered."""
+    keys: list[KeyPress] = field(default_factory=list)
+    """Every key that was pressed on this leg, in order. Their tones are in the recordings that ran meanwhile."""
+    heard: list[tuple[float, str]] = field(default_factory=list)
+    """What the person on this leg was told, and when: prompts, in words."""
 
     @property
     def root(self) -> str:
