@@ -24,13 +24,13 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot import intake, peers
+from bot.actors import By
 from bot.audit.journal import Journal, Transaction
 from bot.call import NEW, Call, Problem, Wish, desired, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import (
     Answered,
     Beat,
-    By,
     Command,
     Decision,
     Fact,

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from bot.actors import By
 from bot.call import Call
 from bot.errors import UnknownThing, Unprocessable
-from bot.messages import By, Denial
+from bot.messages import Denial
 from bot.results import Outcome
 from bot.storage import calls
 from bot.storage.users import Role, User

@@ -11,8 +11,8 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, request
 
+from bot.actors import By
 from bot.errors import DatabaseUnavailable, Malformed
-from bot.messages import By
 from bot.telephony import twiml, webhooks
 from bot.web.security import csrf
 from bot.web.services import origin, services
