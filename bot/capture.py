@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from bot import holds, settling
 from bot.actors import By
-from bot.call import Call, Problem
+from bot.call import Call, Problem, why_not_safe
 from bot.messages import Beat, Decision, Denial, Fact, Pause, Policy
 from bot.payment import (
     AskField,
@@ -29,6 +29,9 @@ from bot.payment import (
     Stage,
     Via,
 )
+
+FRESH = timedelta(seconds=5)
+"""A hold that was prolonged so lately is not prolonged again: callbacks may come doubled, or one for each key."""
 
 
 def holder_of(payment_id: str) -> str:
@@ -151,6 +154,9 @@ def _ask(call: Call, payment: Payment, message: AskField, now: datetime, policy:
     capture = payment.capture(message.field)
     if payment.stage is not Stage.OPEN or payment.sid is None or capture is None:
         return _refuse(call, message.by, Denial.PAYMENT_OVER, payment)
+    why = why_not_safe(call, now)
+    if why is not None:
+        return _refuse(call, message.by, why, payment)
     asks = payment.asks + 1
     asked = replace(payment, asks=asks).with_capture(Capture(field=message.field, progress=Progress.ASKED, ask=asks))
     others = tuple(
@@ -231,7 +237,7 @@ def _kept(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: da
     """The payment as it is now, and its hold prolonged: it is still under way."""
     call = replace(call, payment=payment)
     hold = settling.hold_of(call, payment)
-    if hold is None:
+    if hold is None or hold.expires_at > now + policy.pause_max - FRESH:
         return Decision(call=call, facts=facts)
     kept = holds.beat(call, Beat(by=by, holder=hold.holder), now, policy)
     return replace(kept, facts=(*facts, *kept.facts))

@@ -293,6 +293,8 @@ class Denial(StrEnum):
     PAYMENT_OPEN = "payment-open"
     PAYMENT_OVER = "payment-over"
     PAYMENT_INCOMPLETE = "payment-incomplete"
+    SESSION_REFUSED = "session-refused"
+    SESSION_UNANSWERED = "session-unanswered"
 
 
 class Finding(StrEnum):
