@@ -32,7 +32,7 @@ KINDS = (
 )  # fmt: skip
 COMMANDS = ("pause", "resume", "stop")
 REQUESTS = (
-    *COMMANDS, "update", "start", "list", "fetch-recording", "fetch-call", "list-calls", "end-call",
+    *COMMANDS, "update", "start", "list", "fetch-recording", "fetch-audio", "fetch-call", "list-calls", "end-call",
     "fetch-conference", "list-conferences", "participants", "other",
 )  # fmt: skip
 TARGETS = ("any", "command", *REQUESTS)

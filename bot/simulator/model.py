@@ -74,6 +74,15 @@ class Call:
         return self.status in TERMINAL
 
 
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A leg's stay in a conference, from when until when."""
+
+    leg: str
+    since: float
+    until: float
+
+
 @dataclass(slots=True)
 class Conference:
     """A conference. When its owner, the call it was opened for, hangs up, it ends for everybody."""
@@ -86,6 +95,8 @@ class Conference:
     status: str = "init"
     participants: dict[str, float] = field(default_factory=dict)
     """Leg SID -> since when."""
+    visits: list[Visit] = field(default_factory=list)
+    """Who was in it before, and when."""
     ended_at: float | None = None
     ended_by: str | None = None
     sequence: int = 0
@@ -145,13 +156,18 @@ class Recording:
             self.changes.append((state, now))
         self.updated_at = now
 
-    def stretches(self, now: float) -> list[Stretch]:
-        """What has been recorded, skipped or silenced so far; empty stretches are left out."""
+    def spans(self, now: float) -> list[tuple[str, float, float]]:
+        """What has been recorded, skipped or silenced so far, from when until when; empty spans are left out."""
         ends = [start for _, start in self.changes[1:]] + [now if self.ended_at is None else self.ended_at]
         return [
+            (state, start, end) for (state, start), end in zip(self.changes, ends, strict=True) if end > start
+        ]
+
+    def stretches(self, now: float) -> list[Stretch]:
+        """The same in seconds of call time."""
+        return [
             Stretch(state, round(start - self.origin, 3), round(end - self.origin, 3))
-            for (state, start), end in zip(self.changes, ends, strict=True)
-            if end > start
+            for state, start, end in self.spans(now)
         ]
 
     @property
