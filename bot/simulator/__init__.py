@@ -11,6 +11,7 @@ Map, from the outside in
     rest          Twilio's routes                  exchange    the life of one REST request: sign-in, faults, log
     control, tools  the control API's routes       page        the page at /
     calls, conferences, recordings                 what can happen to each; they change the world and send events
+    keypad        keys pressed on a leg, one after another in real time
     world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
     events, signature  webhook parameters          callbacks   queues, order, retries
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
@@ -35,6 +36,8 @@ of the simulator's clock; times in the two logs are real ones.
     POST   /sim/calls/CA/legs        {to, answered, linked} -> 201 {leg}
     POST   /sim/calls/CA/answer      a ringing call or leg is answered; what waited for it begins
     POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone
+    POST   /sim/calls/CA/keys        {keys: 1 to 64 of 0-9*#} presses them on that leg, 0.1 s each, and answers when all
+                                     are pressed or the leg is over -> {pressed: how many}. Others wait their turn
     POST   /sim/calls/CA/recordings  {announced, channels, track, source} -> 201 {recording}
     POST   /sim/recordings/RE/state  {state: in-progress | paused | completed | absent, behavior: skip | silence,
                                      error_code}: changed by somebody else than the bot

@@ -66,6 +66,10 @@ class SimulatorClient:
         """A parent's SID ends the whole call, a leg's that leg alone."""
         self._send("POST", f"/sim/calls/{call}/hangup")
 
+    def press(self, call: str, keys: str) -> int:
+        """Press keys (0-9, * and #) on a leg, 0.1 s each; how many were pressed before it hung up, if it did."""
+        return int(self._send("POST", f"/sim/calls/{call}/keys", {"keys": keys})["pressed"])
+
     def start_recording(self, owner: str, **wanted: Any) -> str:
         """Start recording a call or a conference; the recording's SID."""
         noun = "conferences" if owner.startswith("CF") else "calls"

@@ -6,8 +6,10 @@ They are changed in place, always under the world's lock. Times are seconds sinc
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 API_VERSION = "2010-04-01"
 
@@ -41,6 +43,13 @@ class KeyPress:
     at: float
 
 
+class Listener(Protocol):
+    """Whatever waits for keys on a leg: the last one in ``Call.listeners`` gets them."""
+
+    def key(self, key: str) -> None:
+        """One key was pressed. Called under the world's lock; must not wait."""
+
+
 @dataclass(slots=True)
 class Call:
     """One leg. The parent leg is what Twilio names the call by; the legs it dialled have it as their parent."""
@@ -64,6 +73,12 @@ class Call:
     """Every key that was pressed on this leg, in order. Their tones are in the recordings that ran meanwhile."""
     heard: list[tuple[float, str]] = field(default_factory=list)
     """What the person on this leg was told, and when: prompts, in words."""
+    listeners: list[Listener] = field(default_factory=list)
+    """Who waits for keys; only the last one gets them. Without any, a key is only a tone."""
+    pressing: int = 0
+    """How many sequences of keys are under way or queued here. Whoever waits for keys goes on waiting meanwhile."""
+    finger: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever presses keys here, so that two sequences never mix. Taken before the world's lock."""
 
     @property
     def root(self) -> str:

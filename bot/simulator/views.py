@@ -40,6 +40,9 @@ def leg(found: Call) -> dict[str, Any]:
         "created_at": found.created_at,
         "answered_at": found.answered_at,
         "ended_at": found.ended_at,
+        "listening": bool(found.listeners),
+        "keypad": found.status == "in-progress" and bool(found.listeners),
+        "keys_pressed": len(found.keys),
     }
 
 

@@ -33,6 +33,8 @@ class World:
 
     def __init__(self, credentials: Credentials, settings: Settings) -> None:
         self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        """Notified when a key is pressed, keys are done, or a leg is answered or over: what call flows wait for."""
         self.credentials = credentials
         self.settings = settings
         self.sender = CallbackSender(credentials.auth_token)
@@ -54,6 +56,7 @@ class World:
     def reset(self) -> None:
         """Forget all but where the webhooks go."""
         self.generation += 1
+        self.changed.notify_all()
         self.settings = Settings(webhook_base=self.settings.webhook_base)
         self._empty()
         self.faults.clear()
