@@ -12,6 +12,7 @@ Map, from the outside in
     control, tools  the control API's routes       page        the page at /
     calls, conferences, recordings                 what can happen to each; they change the world and send events
     keypad        keys pressed on a leg, one after another in real time
+    audio, sound  what a recording sounds like, made up on demand; its routes
     world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
     events, signature  webhook parameters          callbacks   queues, order, retries
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
@@ -41,6 +42,8 @@ of the simulator's clock; times in the two logs are real ones.
     POST   /sim/calls/CA/recordings  {announced, channels, track, source} -> 201 {recording}
     POST   /sim/recordings/RE/state  {state: in-progress | paused | completed | absent, behavior: skip | silence,
                                      error_code}: changed by somebody else than the bot
+    GET    /sim/recordings/RE/audio  its sound so far, at any time: a WAV file, 8 kHz, with a tone for each key that was
+                                     pressed while it recorded; of what is longer than 30 min only the end
     POST   /sim/conferences          {name, call} -> 201 {conference}; when that call hangs up, the conference ends
     POST   /sim/conferences/CF/participants      {call: CA of a call or leg} joins -> 201
     DELETE /sim/conferences/CF/participants/CA   leaves (the leg stays connected)
@@ -60,11 +63,11 @@ of the simulator's clock; times in the two logs are real ones.
 
 One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
 applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid
-Status), start, list, fetch-recording, fetch-call, list-calls, end-call, fetch-conference, list-conferences,
-participants, other. ``outcome``: open, answered, cut, gave-up (the client went away first). Counters: {requests,
-commands, overlaps, max_in_flight}; ``overlaps`` counts every command that arrived for a call while another one for it
-was neither answered nor given up. One callback: {id, url, params, token, state (waiting, held, delivered, failed,
-dropped), attempts, http, error, created_at, settled_at}.
+Status), start, list, fetch-recording, fetch-audio, fetch-call, list-calls, end-call, fetch-conference,
+list-conferences, participants, other. ``outcome``: open, answered, cut, gave-up (the client went away first). Counters:
+{requests, commands, overlaps, max_in_flight}; ``overlaps`` counts every command that arrived for a call while another
+one for it was neither answered nor given up. One callback: {id, url, params, token, state (waiting, held, delivered,
+failed, dropped), attempts, http, error, created_at, settled_at}.
 
 Faults (``kind``; ``on`` any request kind, or command = pause+resume+stop, or any; ``times`` null until removed):
     delay (seconds)   429   500   503   16114   21220   404   401   reset   lost   late (seconds)   wrong-status

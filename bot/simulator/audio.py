@@ -1,8 +1,8 @@
 """The sound of a recording, made up: conversation and the tones of keys. Pure: the same score gives the same bytes.
 
 8 kHz, 16 bit. Conversation is noise of the telephone's band in the rhythm of syllables; two sides take turns, and it is
-never quite silent. It hangs on whose it is and on the moment alone, so that two recordings of one moment sound the same.
-Everything is cut from pieces made once, for a sample at a time would take Python too long.
+never quite silent. It hangs on whose it is and on the moment alone: two recordings of one moment sound the same. It is
+put together from pieces made once: a sample at a time would take Python too long.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ _MOST = 32767
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """One key: when it was pressed, seconds of the world's clock, and on which side (0 the parent leg, 1 the others)."""
+    """One key: when (seconds of the world's clock), and on which side it was pressed."""
 
     key: str
     at: float
     side: int
+    """0 the parent leg, 1 all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,8 @@ def _syllable(number: int) -> array[int]:
     noise = _filtered(_filtered([float(sample) for sample in white], _BAND_HZ[0], high=True), _BAND_HZ[1], high=False)
     noise = [a + 0.5 * b for b, a in pairwise([0.0, *noise])]  # a little duller, as a voice is
     sounding = _SLOT * (150 + length % 100) // 256
-    shaped = [math.sin(math.pi * at / sounding) * noise[at] if at < sounding else 0.01 * noise[at] for at in range(_SLOT)]
+    swell = [math.sin(math.pi * at / sounding) if at < sounding else 0.01 for at in range(_SLOT)]
+    shaped = [volume * sample for volume, sample in zip(swell, noise, strict=True)]
     level = _SPEECH_LEVEL * (0.6 + strength / 640) / math.sqrt(sum(value * value for value in shaped) / _SLOT)
     return array("h", [max(-_MOST // 3, min(_MOST // 3, round(level * value))) for value in shaped])
 

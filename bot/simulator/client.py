@@ -79,6 +79,10 @@ class SimulatorClient:
         """Change a recording behind the bot's back: in-progress, paused, completed or absent."""
         return self._send("POST", f"/sim/recordings/{recording}/state", {"state": state} | more)
 
+    def audio(self, recording: str) -> bytes:
+        """A recording's sound so far, as a WAV file."""
+        return self._ask("GET", f"/sim/recordings/{recording}/audio")
+
     def open_conference(self, name: str, call: str | None = None) -> str:
         return str(self._send("POST", "/sim/conferences", {"name": name, "call": call})["conference"])
 
@@ -158,14 +162,18 @@ class SimulatorClient:
         self._send("POST", "/sim/reset")
 
     def _send(self, method: str, path: str, body: Json | None = None) -> Json:
+        answer: Json = json.loads(self._ask(method, path, body))
+        return answer
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> bytes:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             reply = connection.getresponse()
-            answer: Json = json.loads(reply.read())
+            answer = reply.read()
         finally:
             connection.close()
         if reply.status >= 400:
-            raise SimulatorRefused(reply.status, str(answer.get("error")))
+            raise SimulatorRefused(reply.status, str(json.loads(answer).get("error")))
         return answer

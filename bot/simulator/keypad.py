@@ -1,7 +1,7 @@
 """Keys pressed on a leg, as a person presses them: one after another, in real time.
 
-A key's tone begins at ``KeyPress.at`` and sounds for TONE_SECONDS; the next key comes KEY_SECONDS after it began. What
-was typed is kept in memory alone: no log has it, and no page shows it.
+A key's tone begins at ``KeyPress.at`` and sounds for audio.TONE_SECONDS; the next key comes KEY_SECONDS after it began.
+What was typed is kept in memory alone: no log has it, and no page shows it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from bot.simulator.world import World
 
 KEYS = "123456789*0#"
 KEY_SECONDS = 0.1
-TONE_SECONDS = 0.06
 _KEYS_MAX = 64
 
 

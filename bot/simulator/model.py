@@ -174,9 +174,7 @@ class Recording:
     def spans(self, now: float) -> list[tuple[str, float, float]]:
         """What has been recorded, skipped or silenced so far, from when until when; empty spans are left out."""
         ends = [start for _, start in self.changes[1:]] + [now if self.ended_at is None else self.ended_at]
-        return [
-            (state, start, end) for (state, start), end in zip(self.changes, ends, strict=True) if end > start
-        ]
+        return [(state, start, end) for (state, start), end in zip(self.changes, ends, strict=True) if end > start]
 
     def stretches(self, now: float) -> list[Stretch]:
         """The same in seconds of call time."""

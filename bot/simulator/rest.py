@@ -98,7 +98,7 @@ def fetch_recording(account: str, target: str, call: str | None = None) -> Respo
 @rest.get("/Accounts/<account>/Recordings/<target>")
 @rest.get("/Accounts/<account>/Recordings/<target>.wav")
 def fetch_audio(account: str, target: str) -> Response:
-    """The sound of a recording, once it lists as completed."""
+    """The sound of a recording as a WAV file, once it lists as completed."""
 
     def act(_wrong: bool) -> tuple[int, Response]:
         world = the_world()

@@ -58,8 +58,5 @@ def _tones_in(world: World, conference: Conference, parent: str | None) -> list[
     stays = [(one.leg, one.since, one.until) for one in conference.visits]
     stays += [(leg, since, now) for leg, since in conference.participants.items()]
     return [
-        tone
-        for leg, since, until in stays
-        for tone in _tones_of(world.calls[leg], parent)
-        if since <= tone.at <= until
+        tone for leg, since, until in stays for tone in _tones_of(world.calls[leg], parent) if since <= tone.at <= until
     ]

@@ -22,16 +22,14 @@ async function show() {
   }
 }
 
-// Whoever is about to type keys must not lose them to the next refresh.
+// Whoever types keys, or listens to a recording, must not lose them to the next refresh.
 function replace(html) {
   const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
   const typed = [...live.querySelectorAll("input[id]")].filter((field) => field.value);
+  const heard = [...live.querySelectorAll("audio")].filter((one) => !one.paused || (one.currentTime > 0 && !one.ended));
   const scrolled = live.querySelector(".scroll")?.scrollLeft ?? 0;
   live.innerHTML = html;
-  for (const field of typed) {
-    const anew = document.getElementById(field.id);
-    if (anew) anew.replaceWith(field);
-  }
+  for (const kept of [...typed, ...heard]) document.getElementById(kept.id)?.replaceWith(kept);
   if (focused) document.getElementById(focused)?.focus();
   const table = live.querySelector(".scroll");
   if (table) table.scrollLeft = scrolled;
