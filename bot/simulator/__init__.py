@@ -3,7 +3,8 @@
 It imports nothing of the bot. It speaks three things: Twilio's REST API (``/2010-04-01/...``), Twilio's signed webhooks
 (outwards, to ``{webhook-base}/twilio/call-status``, ``.../recording-status``, ``.../conference-status``), and a control
 API of its own (``/sim/...``) by which a test drives it, as a person does by the page at ``/``. ``client.py`` is a typed
-client for the latter.
+client for the latter. Of the REST API there are calls, conferences and their participants, recordings (and their sound,
+``/Recordings/RE.wav``) and agent-assisted payments (``/Calls/CA/Payments.json``, by card only).
 
 Map, from the outside in
     __main__      command line, signals            server      HTTP/1.1 with keep-alive, resets, dripped replies
@@ -14,6 +15,8 @@ Map, from the outside in
     keypad        keys pressed on a leg, one after another in real time
     audio, sound  what a recording sounds like, made up on demand; its routes
     world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
+    payments, payment_session, payment_routes    agent-assisted payments: what happens, the noun, Twilio's routes
+    cards, connector    the rules of payment cards; what the payment gateway says
     events, signature  webhook parameters          callbacks   queues, order, retries
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
     wire          a connection that can be watched, cut, dripped to
@@ -21,8 +24,8 @@ Map, from the outside in
     clock, errors
 
 The control API: JSON in, JSON out; 400 malformed, 403 foreign Host or Origin, 404 unknown, 409 not possible now.
-Errors are ``{"error": "..."}``. SIDs: CA call, RE recording, CF conference. Times in the world are seconds since 1970
-of the simulator's clock; times in the two logs are real ones.
+Errors are ``{"error": "..."}``. SIDs: CA call, RE recording, CF conference, PK payment session. Times in the world are
+seconds since 1970 of the simulator's clock; times in the two logs are real ones.
 
     GET    /sim/state                {account, clock, settings, calls, conferences, faults, counters, callbacks: counts}
     POST   /sim/reset                an empty world: no calls, faults or logs; default settings (webhook_base is kept)
@@ -33,7 +36,9 @@ of the simulator's clock; times in the two logs are real ones.
                                      (default true: else the agent's leg has no ParentCallSid), direction (inbound or
                                      outbound-api), channels (1, 2), track (inbound, outbound, both), source
                                      -> 201 {call, agent_leg, conference, recordings: [RE], conference_recordings: [RE]}
-    GET    /sim/calls/CA             a call with its legs, conferences and recordings (with stretches), by any leg's SID
+    GET    /sim/calls/CA             a call with its legs, conferences, recordings (with stretches) and payments ({sid,
+                                     leg, state: in-progress, cancelled or the result, capture: what is being entered
+                                     or null, required: what is missing}), by any leg's SID
     POST   /sim/calls/CA/legs        {to, answered, linked} -> 201 {leg}
     POST   /sim/calls/CA/answer      a ringing call or leg is answered; what waited for it begins
     POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone
@@ -64,10 +69,10 @@ of the simulator's clock; times in the two logs are real ones.
 One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
 applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid
 Status), start, list, fetch-recording, fetch-audio, fetch-call, list-calls, end-call, fetch-conference,
-list-conferences, participants, other. ``outcome``: open, answered, cut, gave-up (the client went away first). Counters:
-{requests, commands, overlaps, max_in_flight}; ``overlaps`` counts every command that arrived for a call while another
-one for it was neither answered nor given up. One callback: {id, url, params, token, state (waiting, held, delivered,
-failed, dropped), attempts, http, error, created_at, settled_at}.
+list-conferences, participants, payment (a session is begun), payment-update, other. ``outcome``: open, answered, cut,
+gave-up (the client went away first). Counters: {requests, commands, overlaps, max_in_flight}; ``overlaps`` counts every
+command that arrived for a call while another one for it was neither answered nor given up. One callback: {id, url,
+params, token, state (waiting, held, delivered, failed, dropped), attempts, http, error, created_at, settled_at}.
 
 Faults (``kind``; ``on`` any request kind, or command = pause+resume+stop, or any; ``times`` null until removed):
     delay (seconds)   429   500   503   16114   21220   404   401   reset   lost   late (seconds)   wrong-status

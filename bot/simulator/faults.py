@@ -33,7 +33,7 @@ KINDS = (
 COMMANDS = ("pause", "resume", "stop")
 REQUESTS = (
     *COMMANDS, "update", "start", "list", "fetch-recording", "fetch-audio", "fetch-call", "list-calls", "end-call",
-    "fetch-conference", "list-conferences", "participants", "other",
+    "fetch-conference", "list-conferences", "participants", "payment", "payment-update", "other",
 )  # fmt: skip
 TARGETS = ("any", "command", *REQUESTS)
 
