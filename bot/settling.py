@@ -34,6 +34,8 @@ def result(call: Call, payment: Payment, message: PaymentReported, now: datetime
     if payment.result is not None:
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
     is_success = message.result == SUCCESS
+    if not is_success and not payment.is_open:
+        return Decision(call=replace(call, payment=replace(payment, result=message.result, close_at=None)))
     ended = replace(
         _over(payment),
         stage=Stage.DELIVERING if is_success else Stage.FAILED,

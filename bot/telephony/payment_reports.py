@@ -27,7 +27,8 @@ RESULTS = {
 }  # fmt: skip
 OTHER_RESULT = "other"
 MASKED = re.compile(r"[xX*•]*([0-9]{0,4})")
-WORD = re.compile(r"[a-z][a-z-]{0,39}")
+SEPARATORS = str.maketrans("", "", " -")
+WORD = re.compile(r"[a-z][a-z-]{0,63}")
 PAYMENT_ID = re.compile(r"[0-9a-f]{32}")
 KEYS_MAX = 40
 
@@ -74,6 +75,7 @@ def handover(form: Mapping[str, str]) -> Handover:
 
 def card_seen(value: str) -> tuple[int, str | None]:
     """How many keys, and the last four where the rest is masked. A number in clear is only counted."""
+    value = value.translate(SEPARATORS)
     masked = MASKED.fullmatch(value)
     length = min(len(value), KEYS_MAX)
     is_whole = masked is not None and len(masked[1]) == LAST_DIGITS and len(value) > 2 * LAST_DIGITS
@@ -86,10 +88,10 @@ def _field(form: Mapping[str, str]) -> Field | None:
 
 
 def _is_entered(form: Mapping[str, str], capture: Field | None) -> bool:
-    """Twilio says which fields it still requires; one that it does not is there."""
-    if capture is None or form.get("ErrorType") or "Required" not in form:
+    """Twilio says which fields it still requires, and leaves that out once there are none."""
+    if capture is None or form.get("ErrorType") or form.get("PartialResult") == "true":
         return False
-    return capture.value not in re.split(r"[,\s]+", form["Required"])
+    return capture.value not in re.split(r"[,\s]+", form.get("Required", ""))
 
 
 def _session(form: Mapping[str, str]) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 
 from flask import Blueprint, request
 from werkzeug.wrappers import Response as BaseResponse
@@ -14,8 +15,7 @@ from bot.web.agent import WORKERS, acting, claimed, denied, find_call, reply, th
 from bot.web.auth import roles
 from bot.web.services import services
 
-AMOUNT_MAX = Decimal("999999.99")
-AMOUNT_CHARACTERS_MAX = 9
+AMOUNT = re.compile(r"[0-9]{1,6}(\.[0-9]{1,2})?")
 
 blueprint = Blueprint("agent_payment", __name__, url_prefix="/calls/<sid>/payment")
 
@@ -70,11 +70,6 @@ def _amount(value: str) -> Decimal | None:
     value = value.strip().replace(",", ".")
     if not value:
         return None
-    try:
-        amount = Decimal(value) if len(value) <= AMOUNT_CHARACTERS_MAX and value.isascii() else Decimal("NaN")
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    exponent = amount.as_tuple().exponent
-    if not amount.is_finite() or not 0 < amount <= AMOUNT_MAX or not isinstance(exponent, int) or exponent < -2:
+    if not AMOUNT.fullmatch(value) or not Decimal(value):
         raise Unprocessable("The amount must be a number like 20.45, at most 999999.99.")
-    return amount.quantize(Decimal("0.01"))
+    return Decimal(value).quantize(Decimal("0.01"))

@@ -19,6 +19,7 @@ ERRORS = {
     "invalid-date": "not a valid expiry date",
     "invalid-security-code": "not a valid security code",
     "invalid-postal-code": "not a valid postal code",
+    "invalid-card-number-security-code-capture-sequence": "ask for the card number first",
 }
 ENDS = {
     "too-many-failed-attempts": "The caller's attempts were used up.",
@@ -91,7 +92,7 @@ def _words(payment: Payment) -> tuple[str, str, str]:
         case Stage.DELIVERING:
             return "The card was taken", "The result is on its way to your system: wait before you say so.", "open"
         case Stage.PAID:
-            done = f"Paid{amount}" if payment.amount else "The card was saved"
+            done = f"Paid {payment.amount} {payment.currency.upper()}" if payment.amount else "The card was saved"
             return done, "Your system has the result.", "good"
         case Stage.CANCELLED:
             return "Payment cancelled", "No card was taken.", "bad"

@@ -360,6 +360,13 @@ def test_success_after_the_payment_was_given_up_counts_all_the_same() -> None:
     assert (story.fact_types, payment_of(story).stage) == (["payment.finished"], Stage.DELIVERING)
 
 
+def test_failure_that_twilio_reports_afterwards_says_nothing_new() -> None:
+    story = opened()
+    story.tell(CallReported(sid=SID, status="completed", sequence=9))
+    story.tell(reported(result="caller-hung-up"))
+    assert (story.facts, payment_of(story).why, payment_of(story).result) == ((), "call-over", "caller-hung-up")
+
+
 def test_hang_up_ends_the_payment_with_its_own_entry() -> None:
     story = opened()
     story.tell(CallReported(sid=SID, status="completed", sequence=9))

@@ -78,7 +78,7 @@ class Bench:
     def deliver(self, call: str) -> None:
         """Everything that Twilio has to report of this call by now, in order."""
         for callback in self.twilio.callbacks(call=call):
-            reply = self.post_webhook(callback["url"].rsplit("/", 1)[1], callback["params"])
+            reply = self.post_webhook(callback["url"].split("/twilio/", 1)[1], callback["params"])
             assert reply.status_code == 204, reply.text
 
     def place_call(self, agent: Person | None = None, **wanted: Any) -> str:
