@@ -83,6 +83,10 @@ class SimulatorClient:
         """A recording's sound so far, as a WAV file."""
         return self._ask("GET", f"/sim/recordings/{recording}/audio")
 
+    def load_flow(self, flow: str, definition: Json) -> str:
+        """Load a Studio flow under this SID; the address that a call's ``voice_url`` has to be to run it."""
+        return str(self._send("PUT", f"/sim/studio/flows/{flow}", {"definition": definition})["url"])
+
     def open_conference(self, name: str, call: str | None = None) -> str:
         return str(self._send("POST", "/sim/conferences", {"name": name, "call": call})["conference"])
 

@@ -18,6 +18,8 @@ from bot.simulator.journal import Journal
 from bot.simulator.model import Call, Conference, Recording
 from bot.simulator.payment_session import Payment
 from bot.simulator.settings import Settings
+from bot.simulator.studio import Execution
+from bot.simulator.studio_definition import Flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ class World:
         self.recordings: dict[str, Recording] = {}
         self.recordings_of: dict[str, list[str]] = {}
         """Parent call or conference SID -> its recordings, oldest first."""
+        self.flows: dict[str, Flow] = {}
+        self.executions: dict[tuple[str, str], Execution] = {}
+        """(Flow, call) -> how far it has come."""
         self.payments: dict[str, Payment] = {}
         self.paid: dict[tuple[Any, ...], Payment] = {}
         """Requests about payments that were processed: the same ones again change nothing."""
