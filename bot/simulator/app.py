@@ -16,6 +16,7 @@ from bot.simulator.page import page
 from bot.simulator.payment_routes import payment_routes
 from bot.simulator.rest import rest
 from bot.simulator.sound import sound
+from bot.simulator.studio_routes import studio_routes
 from bot.simulator.tools import tools
 from bot.simulator.world import World
 
@@ -35,7 +36,7 @@ def create_app(world: World, host: str) -> Flask:
     """The WSGI application around a world; ``host`` is what it listens on, and may be called by."""
     app = Flask(__name__)
     app.extensions["simulator"] = world
-    for blueprint in (rest, payment_routes, control, tools, sound, page):
+    for blueprint in (rest, payment_routes, studio_routes, control, tools, sound, page):
         app.register_blueprint(blueprint)
     app.before_request(lambda: _guard(host))
     app.after_request(_harden)

@@ -1,93 +1,105 @@
-"""The rules of payment cards: brands, lengths, check digits, and what of an entry may be shown. Pure.
-
-Kinds of card and the masks are named and written as Twilio does it. Nothing here keeps a digit.
-"""
+"""What can be told of a card from what was typed, and what of it may be shown. Pure."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
 NUMBER, EXPIRY, CODE, POSTAL = "payment-card-number", "expiration-date", "security-code", "postal-code"
 FIELDS = (NUMBER, EXPIRY, CODE, POSTAL)
-"""What may be asked for, in the order in which it is."""
-
-DEFAULT_BRANDS = ("visa", "mastercard", "amex")
-
-_UNKNOWN_LENGTHS = range(12, 20)
+"""What may be asked for, in this order."""
+DEFAULT_TYPES = ("visa", "mastercard", "amex")
+_LONGEST = 19
 _ZIP_LENGTH, _POSTAL_MOST = 5, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """One kind of card: how its numbers begin, how long they are, how many digits its security code has."""
+    """A kind of card. ``prefixes``: ranges of what its numbers begin with, each with its number of digits."""
 
     name: str
-    begins: str
+    prefixes: tuple[tuple[int, int], ...]
     lengths: tuple[int, ...]
-    code_length: int = 3
+    full: int | None
+    """The length at which a number is complete; None if only the caller knows."""
+    code: int = 3
+    """Digits of its security code."""
 
 
-_BRANDS = (
-    Brand("amex", r"3[47]", (15,), 4),
-    Brand("diners-club", r"3(0[0-5]|[689])", (14,)),
-    Brand("jcb", r"35(2[89]|[3-8])", (16,)),
-    Brand("discover", r"6(011|4[4-9]|5)", (16,)),
-    Brand("mastercard", r"(5[1-5]|2(22[1-9]|2[3-9]|[3-6]|7[01]|720))", (16,)),
-    Brand("maestro", r"(50|5[6-9]|6)", tuple(range(12, 20))),
-    Brand("visa", r"4", (16,)),
-)
-BRANDS = (*(brand.name for brand in _BRANDS), "optima", "enroute")
-"""All that may be accepted. Cards of the last two are not issued any more, and no number is taken for one."""
+BRANDS = (
+    Brand("amex", ((34, 34), (37, 37)), (15,), 15, 4),
+    Brand("visa", ((4, 4),), (13, 16, 19), 16),
+    Brand("mastercard", ((51, 55), (2221, 2720)), (16,), 16),
+    Brand("discover", ((6011, 6011), (644, 649), (65, 65)), (16,), 16),
+    Brand("jcb", ((3528, 3589),), (16,), 16),
+    Brand("diners-club", ((300, 305), (36, 36), (38, 39)), (14,), 14),
+    Brand("enroute", ((2014, 2014), (2149, 2149)), (15,), 15),
+    Brand("maestro", ((5018, 5018), (5020, 5020), (5038, 5038), (5893, 5893), (6304, 6304), (6759, 6763)),
+          tuple(range(12, 20)), None),
+)  # fmt: skip
+TYPES = (*(brand.name for brand in BRANDS), "optima")
+"""What ``validCardTypes`` may name. An optima card looks like an amex."""
 
 
 def brand_of(number: str) -> Brand | None:
-    """The first kind of card whose numbers begin like this one."""
-    return next((brand for brand in _BRANDS if re.match(brand.begins, number)), None)
+    """The brand by the first digits; None if it is unknown, or too few are there to tell."""
+    for brand in BRANDS:
+        for low, high in brand.prefixes:
+            size = len(str(low))
+            if len(number) >= size and low <= int(number[:size]) <= high:
+                return brand
+    return None
+
+
+def is_complete(number: str) -> bool:
+    """Whether no further digit belongs to this number."""
+    brand = brand_of(number)
+    return len(number) >= (brand.full if brand and brand.full else _LONGEST)
 
 
 def is_full(field: str, digits: str, brand: Brand | None = None, postal_least: int | None = None) -> bool:
-    """Whether an entry is over without a ``#``. ``brand`` is that of the card entered before, for its code.
+    """Whether an entry is over by itself, where that is so. ``brand`` is that of the card entered before, for its code.
 
     A postal code with a least length of its own may be longer: it ends with ``#``, or when no key comes any more.
     """
     if field == NUMBER:
-        known = brand_of(digits)
-        return len(digits) >= max(known.lengths if known else _UNKNOWN_LENGTHS)
+        return is_complete(digits)
     if field == EXPIRY:
-        return len(digits) >= 4
+        return len(digits) >= len("MMYY")
     if field == CODE:
-        return len(digits) >= (brand.code_length if brand else 4)
+        return len(digits) >= (brand.code if brand else 3)
     return len(digits) >= (_ZIP_LENGTH if postal_least is None else _POSTAL_MOST)
 
 
-def number_problem(number: str, accepted: tuple[str, ...] = DEFAULT_BRANDS) -> str | None:
-    """What is wrong with a card's number, in Twilio's words; None if it is right."""
+def number_problem(number: str, allowed: Collection[str]) -> str | None:
+    """What is wrong with a card number, in the words of Twilio's ErrorType."""
     brand = brand_of(number)
-    if brand is None or len(number) not in brand.lengths or not _luhn(number):
+    if brand is None or len(number) not in brand.lengths or not _adds_up(number):
         return "invalid-card-number"
-    return None if brand.name in accepted else "invalid-card-type"
+    return None if brand.name in allowed else "invalid-card-type"
 
 
-def _luhn(number: str) -> bool:
-    doubled = [int(digit) * (1 + at % 2) for at, digit in enumerate(reversed(number))]
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+def _adds_up(number: str) -> bool:
+    """The check of Luhn: from the right, every second digit counts double."""
+    doubled = "0246813579"
+    digits = [int(doubled[int(one)]) if at % 2 else int(one) for at, one in enumerate(reversed(number))]
+    return sum(digits) % 10 == 0
 
 
-def expiry_problem(date: str, now: float) -> str | None:
-    """Of ``MMYY``: a card is good until its month is over. ``now`` in seconds since 1970."""
-    if not re.fullmatch(r"(0[1-9]|1[0-2])\d\d", date):
+def date_problem(text: str, now: float) -> str | None:
+    """MMYY, good to the end of its month; ``now`` in seconds since 1970."""
+    if len(text) != len("MMYY") or not 1 <= int(text[:2]) <= 12:
         return "invalid-date"
     today = datetime.fromtimestamp(now, UTC)
-    return "invalid-date" if (2000 + int(date[2:]), int(date[:2])) < (today.year, today.month) else None
+    ends = (2000 + int(text[2:]), int(text[:2]))
+    return None if ends >= (today.year, today.month) else "invalid-date"
 
 
 def code_problem(code: str, brand: Brand | None) -> str | None:
-    """``brand`` is that of the card entered before; None: three or four digits will do."""
-    good = len(code) == brand.code_length if brand else len(code) in (3, 4)
-    return None if good else "invalid-security-code"
+    """``brand`` is that of the card whose code it is."""
+    return None if len(code) == (brand.code if brand else 3) else "invalid-security-code"
 
 
 def postal_problem(postal: str, least: int | None = None) -> str | None:
@@ -96,13 +108,13 @@ def postal_problem(postal: str, least: int | None = None) -> str | None:
     return None if good else "invalid-postal-code"
 
 
-def masked_number(number: str) -> str:
-    """All but the last four digits crossed out, in the groups they are printed in: ``xxxx-xxxxxx-x4001``."""
-    hidden = "x" * (len(number) - 4) + number[-4:]
+def masked(number: str) -> str:
+    """All but the last four digits unreadable."""
+    return "x" * (len(number) - 4) + number[-4:]
+
+
+def masked_in_groups(number: str) -> str:
+    """The same in the groups in which a number is printed: ``xxxx-xxxxxx-x4001``."""
+    hidden = masked(number)
     ends = (0, 4, 10, 15) if len(number) in (14, 15) else range(0, len(number) + 4, 4)
     return "-".join(hidden[start:end] for start, end in pairwise(ends))
-
-
-def crossed_out(digits: str) -> str:
-    """As many x as there are digits."""
-    return "x" * len(digits)

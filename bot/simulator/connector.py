@@ -13,17 +13,17 @@ _FAILURES = {
     "payment-connector-error": ("the payment gateway cannot be reached", "64001"),
     "internal-error": ("internal error", "64002"),
 }
-_TOKENS = {"one-time": "tok_", "reusable": "card_", "payment-method": "pm_"}
+_TOKENS = {"one-time": "tok_", "reusable": "tok_", "payment-method": "pm_"}
 
 
-def outcome(connector: str, charge: str | None, token_type: str) -> dict[str, str]:
-    """The parameters that tell a transaction's result. ``charge`` None: the card is turned into a token."""
+def outcome(connector: str, token_type: str, *, charges: bool) -> dict[str, str]:
+    """The parameters that tell a transaction's result: of a charge, or of a card turned into a token."""
     if connector in _FAILURES:
         reason, number = _FAILURES[connector]
         return {"Result": connector, "PaymentError": reason, "PayErrorCode": number}
-    if charge is not None:
-        return {"Result": "success", "PaymentConfirmationCode": _named("ch_"), "ProfileId": _named("cus_")}
-    return {"Result": "success", "PaymentToken": _named(_TOKENS[token_type]), "ProfileId": _named("cus_")}
+    proof = "PaymentConfirmationCode" if charges else "PaymentToken"
+    prefix = "ch_" if charges else _TOKENS[token_type]
+    return {"Result": "success", proof: _named(prefix), "ProfileId": _named("cus_")}
 
 
 def _named(prefix: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from bot.simulator import payments
-from bot.simulator.cards import BRANDS, DEFAULT_BRANDS, FIELDS
+from bot.simulator.cards import DEFAULT_TYPES, FIELDS, TYPES
 from bot.simulator.clock import rfc2822
 from bot.simulator.errors import TwilioError, invalid_parameter, not_eligible, not_found
 from bot.simulator.exchange import Asked, run, the_world
@@ -110,8 +110,8 @@ def _plan() -> PaymentPlan:
     _one_of("PaymentMethod", ("credit-card",), "credit-card")
     _one_of("Input", ("dtmf",), "dtmf")
     _one_of("BankAccountType", _ACCOUNTS, _ACCOUNTS[0])
-    brands = tuple(form.get("ValidCardTypes", " ".join(DEFAULT_BRANDS)).split())
-    if not brands or not set(brands) <= set(BRANDS):
+    brands = tuple(form.get("ValidCardTypes", " ".join(DEFAULT_TYPES)).split())
+    if not brands or not set(brands) <= set(TYPES):
         raise invalid_parameter("ValidCardTypes")
     currency = form.get("Currency", "usd")
     if not (currency.isascii() and currency.isalpha() and len(currency) == 3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.simulator.cards import CODE, DEFAULT_BRANDS, EXPIRY, NUMBER, POSTAL, Brand
+from bot.simulator.cards import CODE, DEFAULT_TYPES, EXPIRY, NUMBER, POSTAL, Brand
 from bot.simulator.model import Listener
 
 IN_PROGRESS = "in-progress"
@@ -22,7 +22,7 @@ class PaymentPlan:
     security_code: bool = True
     postal_code: bool = True
     postal_least: int | None = None
-    brands: tuple[str, ...] = DEFAULT_BRANDS
+    brands: tuple[str, ...] = DEFAULT_TYPES
     timeout_seconds: float = 5.0
     """How long to wait for the next key, once there was a first one."""
 

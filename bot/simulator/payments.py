@@ -11,6 +11,7 @@ import threading
 from bot.simulator import cards, connector
 from bot.simulator.cards import CODE, EXPIRY, NUMBER, POSTAL
 from bot.simulator.errors import TwilioError
+from bot.simulator.events import payment_event
 from bot.simulator.model import Call, new_sid
 from bot.simulator.payment_session import IN_PROGRESS, Payment, PaymentPlan
 from bot.simulator.world import World
@@ -27,7 +28,7 @@ def begin(world: World, call: Call, plan: PaymentPlan, url: str) -> Payment:
     now = world.clock.now()
     payment = Payment(new_sid("PK"), call.sid, plan, url, created_at=now, updated_at=now)
     world.payments[payment.sid] = payment
-    world.tell_payment(payment, {})
+    _tell(world, payment, {})
     return payment
 
 
@@ -50,7 +51,7 @@ def capture(world: World, payment: Payment, field: str, url: str) -> None:
     payment.capturing = field
     payment.listener = Entry(world, payment, field)
     world.calls[payment.call].listeners.append(payment.listener)
-    world.tell_payment(payment, {"Capture": field, "PartialResult": "true"})
+    _tell(world, payment, {"Capture": field, "PartialResult": "true"})
 
 
 def complete(world: World, payment: Payment, url: str) -> None:
@@ -59,7 +60,7 @@ def complete(world: World, payment: Payment, url: str) -> None:
         raise TwilioError(400, 20001, f"Not captured yet: {', '.join(payment.required)}")
     _touch(world, payment, url)
     plan = payment.plan
-    _end(world, payment, connector.outcome(world.settings.connector, plan.charge, plan.token_type))
+    _end(world, payment, connector.outcome(world.settings.connector, plan.token_type, charges=plan.charge is not None))
 
 
 def cancel(world: World, payment: Payment, url: str) -> None:
@@ -75,6 +76,11 @@ def hang_up(world: World, leg: str) -> None:
             _end(world, payment, {"Result": "caller-hung-up"})
 
 
+def _tell(world: World, payment: Payment, told: dict[str, str]) -> None:
+    call = world.calls[payment.call]
+    world.tell_url(call, payment.callback_url, payment_event(world.account, payment, call.root) | told)
+
+
 def _touch(world: World, payment: Payment, url: str) -> None:
     payment.callback_url, payment.updated_at = url, world.clock.now()
 
@@ -83,7 +89,7 @@ def _end(world: World, payment: Payment, outcome: dict[str, str]) -> None:
     _stop(world, payment)
     payment.state = outcome.get("Result") or outcome["Status"]
     payment.updated_at = world.clock.now()
-    world.tell_payment(payment, outcome)
+    _tell(world, payment, outcome)
 
 
 def _stop(world: World, payment: Payment) -> None:
@@ -97,7 +103,7 @@ def _stop(world: World, payment: Payment) -> None:
 def _fail(world: World, payment: Payment, field: str, error: str) -> None:
     attempt = str(payment.attempts[field])
     told = {"Capture": field, "PartialResult": "false", "ErrorType": error, "Attempt": attempt}
-    world.tell_payment(payment, told)
+    _tell(world, payment, told)
 
 
 class Entry:
@@ -120,15 +126,16 @@ class Entry:
         else:
             self._digits += key
             name = _NAMES[self._field]
-            so_far = cards.crossed_out(self._digits) if self._field in _MASKED else self._digits
-            self._world.tell_payment(payment, {"Capture": self._field, "PartialResult": "true", name: so_far})
+            so_far = "x" * len(self._digits) if self._field in _MASKED else self._digits
+            _tell(self._world, payment, {"Capture": self._field, "PartialResult": "true", name: so_far})
             if cards.is_full(self._field, self._digits, payment.brand, plan.postal_least):
                 self._finish(timed_out=False)
             else:
                 self._wait(len(self._digits))
 
     def _wait(self, typed: int) -> None:
-        timer = threading.Timer(self._payment.plan.timeout_seconds, self._give_up, [typed])
+        patience = self._payment.plan.timeout_seconds / self._world.settings.tempo
+        timer = threading.Timer(patience, self._give_up, [typed])
         timer.daemon = True
         timer.start()
 
@@ -148,14 +155,14 @@ class Entry:
             _fail(self._world, payment, self._field, "timeout" if timed_out else problem)
             return
         payment.captured[self._field] = self._told(digits)
-        self._world.tell_payment(payment, {"Capture": self._field, "PartialResult": "false"})
+        _tell(self._world, payment, {"Capture": self._field, "PartialResult": "false"})
 
     def _problem(self) -> str | None:
         payment, plan = self._payment, self._payment.plan
         if self._field == NUMBER:
             return cards.number_problem(self._digits, plan.brands)
         if self._field == EXPIRY:
-            return cards.expiry_problem(self._digits, self._world.clock.now())
+            return cards.date_problem(self._digits, self._world.clock.now())
         if self._field == CODE:
             return cards.code_problem(self._digits, payment.brand)
         return cards.postal_problem(self._digits, plan.postal_least)
@@ -164,5 +171,5 @@ class Entry:
         """How a piece is told of, as long as it is kept."""
         if self._field == NUMBER:
             self._payment.brand = brand = cards.brand_of(digits)
-            return {_NAMES[NUMBER]: cards.masked_number(digits), "PaymentCardType": brand.name if brand else ""}
-        return {_NAMES[self._field]: cards.crossed_out(digits) if self._field == CODE else digits}
+            return {_NAMES[NUMBER]: cards.masked_in_groups(digits), "PaymentCardType": brand.name if brand else ""}
+        return {_NAMES[self._field]: "x" * len(digits) if self._field == CODE else digits}

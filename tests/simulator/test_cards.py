@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.simulator.cards import (
-    BRANDS,
     CODE,
+    DEFAULT_TYPES,
     EXPIRY,
     NUMBER,
     POSTAL,
+    TYPES,
     brand_of,
     code_problem,
-    expiry_problem,
+    date_problem,
     is_full,
-    masked_number,
+    masked_in_groups,
     number_problem,
     postal_problem,
 )
@@ -38,29 +39,29 @@ def test_number_is_told_by_its_brand(brand: str, number: str) -> None:
     found = brand_of(number)
     assert found is not None
     assert found.name == brand
-    assert number_problem(number, BRANDS) is None
-    assert number_problem(number, tuple(set(BRANDS) - {brand})) == "invalid-card-type"
+    assert number_problem(number, TYPES) is None
+    assert number_problem(number, tuple(set(TYPES) - {brand})) == "invalid-card-type"
     wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
-    assert number_problem(wrong, BRANDS) == "invalid-card-number"
-    assert number_problem(number[:-1], BRANDS) == "invalid-card-number"
+    assert number_problem(wrong, TYPES) == "invalid-card-number"
+    assert number_problem(number[:-1], TYPES) == "invalid-card-number"
 
 
 def test_new_mastercards_are_known() -> None:
-    assert number_problem("2223003122003222") is None
+    assert number_problem("2223003122003222", DEFAULT_TYPES) is None
 
 
 @pytest.mark.parametrize("number", ["", "0", "0000000000000000", "9999999999999995"])
 def test_number_of_no_brand_is_wrong(number: str) -> None:
-    assert number_problem(number, BRANDS) == "invalid-card-number"
+    assert number_problem(number, TYPES) == "invalid-card-number"
 
 
 def test_card_is_good_until_its_month_is_over() -> None:
-    assert expiry_problem("0827", AUGUST_2027) is None
-    assert expiry_problem("0727", AUGUST_2027) == "invalid-date"
-    assert expiry_problem("1226", AUGUST_2027) == "invalid-date"
-    assert expiry_problem("0128", AUGUST_2027) is None
+    assert date_problem("0827", AUGUST_2027) is None
+    assert date_problem("0727", AUGUST_2027) == "invalid-date"
+    assert date_problem("1226", AUGUST_2027) == "invalid-date"
+    assert date_problem("0128", AUGUST_2027) is None
     for wrong in ("0028", "1328", "128", "", "12280"):
-        assert expiry_problem(wrong, AUGUST_2027) == "invalid-date"
+        assert date_problem(wrong, AUGUST_2027) == "invalid-date"
 
 
 def test_code_is_as_long_as_its_brand_has_it() -> None:
@@ -101,7 +102,7 @@ def test_postal_code_of_a_length_of_its_own_may_go_on() -> None:
 
 
 def test_only_the_last_four_digits_are_shown() -> None:
-    assert masked_number(NUMBERS["visa"]) == "xxxx-xxxx-xxxx-4242"
-    assert masked_number("378282246314001") == "xxxx-xxxxxx-x4001"
-    assert masked_number(NUMBERS["diners-club"]) == "xxxx-xxxxxx-1667"
-    assert masked_number("675964982643") == "xxxx-xxxx-2643"
+    assert masked_in_groups(NUMBERS["visa"]) == "xxxx-xxxx-xxxx-4242"
+    assert masked_in_groups("378282246314001") == "xxxx-xxxxxx-x4001"
+    assert masked_in_groups(NUMBERS["diners-club"]) == "xxxx-xxxxxx-1667"
+    assert masked_in_groups("675964982643") == "xxxx-xxxx-2643"
