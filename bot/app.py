@@ -18,7 +18,7 @@ from bot.settings import Settings
 from bot.storage.engine import Database
 from bot.telephony.signature import SignatureCheck
 from bot.telephony.twilio_gateway import TwilioGateway
-from bot.web import agent, api, auth, errors, health, present, review, security, steps, webhooks
+from bot.web import agent, api, auth, errors, flow, health, menu, present, review, security, steps, webhooks
 from bot.web.reports import Reports
 from bot.web.services import Services
 
@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bot"] = wire(settings)
     security.set_up(app, settings)
     errors.set_up(app)
-    for room in (auth, agent, webhooks, steps, api, review, health):
+    for room in (auth, agent, webhooks, steps, flow, menu, api, review, health):
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals.update(
         current_user=auth.current_user, beat=lambda: secrets.token_hex(4), trouble=present.trouble
