@@ -3,9 +3,11 @@
 The map, from the inside out; imports point this way only::
 
     errors, settings, scrub, logs   what everything may use
+    actors       PURE  who does something to a call; payment: a card payment by keypad, the noun and its messages
     call         PURE  the nouns: Call, Hold, Recording, and what follows from them (desired, observed, safe)
     messages     PURE  what can happen to a call, what is to be done about it, what is logged of it
     holds        PURE  who opens, prolongs and ends a hold, and what the clock does to it
+    capture      PURE  a payment from its opening to the last field; settling: how it ends
     outcomes     PURE  what came of a command; looks: what a list or the call itself showed; endings: what ends;
                  backoff: when to try again
     reports      PURE  what Twilio reports on its own
@@ -16,6 +18,7 @@ The map, from the inside out; imports point this way only::
     control      CallControl: pause, resume, stop, receive, converge; the only place that commands Twilio
     intake, peers, results, outage   its parts: callbacks taken in, calls that share a conference, when somebody who
                  waits is told what, and whether Twilio as a whole is away
+    keypad       Payments: what agents, the phone flow and Twilio do with one; delivery: its result, posted onwards
     review/      what compliance asks of the log
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place

@@ -13,12 +13,30 @@ from flask import Flask
 from bot import logs
 from bot.audit.journal import Journal
 from bot.control import CallControl
+from bot.delivery import ResultPost
+from bot.keypad import Payments
 from bot.messages import Policy
-from bot.settings import Settings
+from bot.settings import Settings, signing_key
 from bot.storage.engine import Database
+from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
 from bot.telephony.twilio_gateway import TwilioGateway
-from bot.web import agent, api, auth, errors, flow, health, menu, present, review, security, steps, webhooks
+from bot.web import (
+    agent,
+    agent_payment,
+    api,
+    auth,
+    errors,
+    flow,
+    health,
+    menu,
+    pay_status,
+    present,
+    review,
+    security,
+    steps,
+    webhooks,
+)
 from bot.web.reports import Reports
 from bot.web.services import Services
 
@@ -42,7 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bot"] = wire(settings)
     security.set_up(app, settings)
     errors.set_up(app)
-    for room in (auth, agent, webhooks, steps, flow, menu, api, review, health):
+    rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay_status, api, review, health)
+    for room in rooms:
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals.update(
         current_user=auth.current_user, beat=lambda: secrets.token_hex(4), trouble=present.trouble
@@ -73,7 +92,11 @@ def wire(settings: Settings, kind: str = "web") -> Services:
         commanding_max=min(COMMANDING_MAX, threads),
     )
     signature = SignatureCheck(settings.twilio_auth_token.get_secret_value(), settings.public_base_url)
-    return Services(settings, database, journal, control, signature, Reports(control))
+    reports = Reports(control)
+    secret = settings.payment_result_secret
+    post = ResultPost(settings.payment_result_url, signing_key(secret.get_secret_value()) if secret else None)
+    payments = Payments(control, PaymentSessions(settings), post, settings, reports.keep)
+    return Services(settings, database, journal, control, signature, reports, payments)
 
 
 def node_name(kind: str) -> str:

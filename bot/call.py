@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from bot.payment import Payment
+
 CURRENT = "Twilio.CURRENT"
 """Twilio's name for "the one recording now running on this call"."""
 
@@ -210,6 +212,7 @@ class Call:
     listed_at: datetime | None = None
     nothing_on_call_at: datetime | None = None
 
+    payment: Payment | None = None
     claim: Claim | None = None
     doubt: bool = False
     unanswered: Wish | None = None

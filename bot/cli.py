@@ -209,7 +209,14 @@ def worker() -> None:
     settings = Settings.read()
     services = wire(settings, "worker")
     signer = LogSigner(settings, services.database, services.journal)
-    runner = Worker(services.database, services.journal, services.control, signer, settings.audit_checkpoint_seconds)
+    runner = Worker(
+        services.database,
+        services.journal,
+        services.control,
+        signer,
+        settings.audit_checkpoint_seconds,
+        services.payments.tidy,
+    )
     runner.stop_on_signals()
     runner.run()
 

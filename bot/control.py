@@ -24,13 +24,13 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from bot import intake, peers
+from bot.actors import By
 from bot.audit.journal import Journal, Transaction
 from bot.call import NEW, Call, Problem, Wish, desired, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import (
     Answered,
     Beat,
-    By,
     Command,
     Decision,
     Fact,
@@ -101,7 +101,7 @@ class CallControl:
         self._lists = ThreadPoolExecutor(2 * commanding_max, thread_name_prefix="lists")
         self._patience_seconds = patience_seconds
         self._background = background or ThreadPoolExecutor(16, thread_name_prefix="converge")
-        self.outage = Outage(database, journal, self._beside)
+        self.outage = Outage(database, journal, self.beside)
         self._is_ending = False
 
     # What people and programs ask
@@ -127,11 +127,10 @@ class CallControl:
             legs=legs,
             conference=conference,
         )
-        outcome = self._in_turn(sid, message, by, lambda _: PauseJudge(holder))
+        outcome = self.until_safe(sid, message, by, holder)
         if outcome.problem is None or by.source not in FAIL_CLOSED:
             return outcome
-        step = self._write(outcome.call.sid, GiveUp(by=by, holder=holder))
-        self.converge_soon(step.call.sid)
+        step = self.tell(outcome.call.sid, GiveUp(by=by, holder=holder))
         return Outcome(step.call, step.now, outcome.problem)
 
     def beat(self, sid: str, by: By, holder: str) -> Outcome:
@@ -141,11 +140,11 @@ class CallControl:
 
     def resume(self, sid: str, by: By, holder: str) -> Outcome:
         """Release the holder's own hold; what no other hold keeps paused records again."""
-        return self._in_turn(sid, Resume(by=by, holder=holder), by, ResumeJudge)
+        return self.until_resumed(sid, Resume(by=by, holder=holder), by)
 
     def release(self, sid: str, by: By, hold: str) -> Outcome:
         """A supervisor ends one hold, whoever it belongs to."""
-        return self._in_turn(sid, Release(by=by, hold=hold), by, ResumeJudge)
+        return self.until_resumed(sid, Release(by=by, hold=hold), by)
 
     def stop(self, sid: str, by: By) -> Outcome:
         """End the call's recordings for good."""
@@ -155,6 +154,22 @@ class CallControl:
         """An agent claims a call whose legs name no agent."""
         step = self._write(sid, Take(by=by, agent=agent))
         return Outcome(step.call, step.now, step.refused)
+
+    # What `keypad` builds on
+
+    def until_safe(self, sid: str, message: Message, by: By, holder: str) -> Outcome:
+        """Tell the call what opens this holder's hold, and wait until it is safe or that cannot be had in time."""
+        return self._in_turn(sid, message, by, lambda _: PauseJudge(holder))
+
+    def until_resumed(self, sid: str, message: Message, by: By) -> Outcome:
+        """Tell the call what ends a hold, and wait until nothing is left to resume, as far as patience goes."""
+        return self._in_turn(sid, message, by, ResumeJudge)
+
+    def tell(self, sid: str, *messages: Message) -> Step:
+        """Only save what is told; what follows from it is done beside."""
+        step = self._write(sid, *messages)
+        self.converge_soon(step.call.sid)
+        return step
 
     # What Twilio reports
 
@@ -178,9 +193,9 @@ class CallControl:
 
     def converge_soon(self, sid: str) -> None:
         """The same beside the request; the worker takes over what this process does not get to."""
-        self._beside(lambda: self._converge_quietly(sid))
+        self.beside(lambda: self._converge_quietly(sid))
 
-    def _beside(self, what: Callable[[], None]) -> None:
+    def beside(self, what: Callable[[], None]) -> None:
         """In a thread of our own, unless the process ends: others see to it then."""
         if not self._is_ending:
             with suppress(RuntimeError):  # it began to end just now

@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot import holds
+from bot.actors import TWILIO, By
 from bot.call import Call, Of, Problem, Recording, State
-from bot.messages import TWILIO, By, Fact, Finding, finding
+from bot.messages import Fact, Finding, finding
 
 
 def end(call: Call, status: str, now: datetime, by: By = TWILIO) -> tuple[Call, tuple[Fact, ...]]:

@@ -30,5 +30,6 @@ def worker_exit(_server: Arbiter, worker: Worker) -> None:
     application = getattr(worker, "wsgi", None)
     if application is not None:
         services = application.extensions["bot"]
+        services.payments.close()
         services.control.close()
         services.database.close()

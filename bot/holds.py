@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bot.actors import By
 from bot.call import Call, Hold, Leg, Problem, Wish, desired, observed
 from bot.messages import (
     Beat,
-    By,
     Decision,
     Denial,
     Fact,
@@ -147,7 +147,7 @@ def resume(call: Call, message: Resume, now: datetime) -> Decision:
     if message.by.source == "agent" and message.by.actor not in call.agents and not mine:
         return refuse(call, message, Denial.NOT_YOURS)
     if mine:
-        return _released(call, mine, message.by, message.holder, now)
+        return released(call, mine, message.by, message.holder, now)
     if call.holds:
         return refuse(call, message, Denial.HELD_BY_OTHERS)
     if call.over and call.status != "unknown-to-twilio":
@@ -171,10 +171,15 @@ def _may_end(call: Call, message: Resume, hold: Hold) -> bool:
 def release(call: Call, message: Release, now: datetime) -> Decision:
     """A supervisor ends one hold. One that is gone already is no error."""
     hold = next((hold for hold in call.holds if hold.id == message.hold), None)
-    return Decision(call=call) if hold is None else _released(call, (hold,), message.by, None, now)
+    return Decision(call=call) if hold is None else released(call, (hold,), message.by, None, now)
 
 
-def _released(call: Call, holds: tuple[Hold, ...], by: By, holder: str | None, now: datetime) -> Decision:
+def released(
+    call: Call, holds: tuple[Hold, ...], by: By, holder: str | None, now: datetime, *, at_once: bool = False
+) -> Decision:
+    """These holds end; on whose behalf is noted where it is not `holder` who ends them. `at_once`: one that was never
+    proven is told, however short it was.
+    """
     after = replace(call, holds=tuple(hold for hold in call.holds if hold not in holds), next_at=None, failures=0)
     facts = tuple(
         replace(
@@ -187,7 +192,7 @@ def _released(call: Call, holds: tuple[Hold, ...], by: By, holder: str | None, n
         )
         for hold in holds
     )
-    return Decision(call=after, facts=(*facts, *_unproven(holds, now)))
+    return Decision(call=after, facts=(*facts, *_unproven(holds, now, at_once=at_once)))
 
 
 def give_up(call: Call, message: GiveUp, now: datetime) -> Decision:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from bot.actors import SYSTEM
 from bot.backoff import later
 from bot.call import CALL_OVER, Call, Claim, Of, Problem, Recording, State, Wish
 from bot.endings import close_gap, drift, end
-from bot.messages import SYSTEM, Answered, CallSeen, Fact, Listing, Merge
+from bot.messages import Answered, CallSeen, Fact, Listing, Merge
 
 LISTED_LIVE = frozenset({"in-progress", "paused", "processing"})
 LISTED_FINAL = {

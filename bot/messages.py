@@ -10,22 +10,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from bot.actors import SYSTEM, TWILIO, By
 from bot.call import Call, Of, Participant, Problem, Wish
-
-Source = Literal["agent", "ivr", "payment", "api", "twilio", "system"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class By:
-    """Who did it, through which door, from which address (PCI DSS 10.2.2)."""
-
-    actor: str
-    source: Source = "system"
-    origin: str | None = None
-
-
-SYSTEM = By(actor="system")
-TWILIO = By(actor="twilio", source="twilio")
+from bot.payment import (
+    AskField,
+    CompletePayment,
+    Delivered,
+    EndPayment,
+    OpenPayment,
+    PaymentReported,
+    SessionClosed,
+    SessionOpened,
+    SessionRefused,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +229,8 @@ Message = (
     Pause | Resume | Release | Beat | GiveUp | Stop | Take
     | CallReported | RecordingReported | ConferenceReported
     | Converge | Answered | Shared
+    | OpenPayment | SessionOpened | AskField | CompletePayment | SessionRefused | EndPayment
+    | PaymentReported | Delivered | SessionClosed
 )  # fmt: skip
 
 
@@ -291,6 +290,11 @@ class Denial(StrEnum):
     OWNED = "owned"
     STOPPED = "stopped"
     CONFERENCE_STOP = "conference-stop"
+    PAYMENT_OPEN = "payment-open"
+    PAYMENT_OVER = "payment-over"
+    PAYMENT_INCOMPLETE = "payment-incomplete"
+    SESSION_REFUSED = "session-refused"
+    SESSION_UNANSWERED = "session-unanswered"
 
 
 class Finding(StrEnum):
@@ -303,6 +307,7 @@ class Finding(StrEnum):
     NOT_RESTARTED = "recording-not-restarted"
     CREDENTIALS = "twilio-credentials"
     OUTAGE = "twilio-outage"
+    RESULT_LOST = "payment-result-lost"
 
 
 # What the log says

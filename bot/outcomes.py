@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from bot.actors import SYSTEM, TWILIO
 from bot.backoff import RETRY_MAX, delay_after, later, put_off
 from bot.call import (
     CURRENT,
@@ -26,20 +27,7 @@ from bot.call import (
 )
 from bot.endings import close_gap
 from bot.looks import is_whole, listed, seen_call
-from bot.messages import (
-    SYSTEM,
-    TWILIO,
-    Answered,
-    Decision,
-    Fact,
-    Finding,
-    Kind,
-    Policy,
-    Reply,
-    Shared,
-    Target,
-    finding,
-)
+from bot.messages import Answered, Decision, Fact, Finding, Kind, Policy, Reply, Shared, Target, finding
 
 RECONFIRM_AFTER = (timedelta(seconds=5), timedelta(seconds=15))
 FAILED_STARTS_REPORTED = 3

@@ -29,7 +29,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from bot import holds, outcomes, reports
+from bot import capture, holds, outcomes, reports, settling
 from bot.call import (
     CURRENT,
     NEW,
@@ -72,6 +72,17 @@ from bot.messages import (
     Wait,
 )
 from bot.outcomes import OPPOSITE
+from bot.payment import (
+    AskField,
+    CompletePayment,
+    Delivered,
+    EndPayment,
+    OpenPayment,
+    PaymentReported,
+    SessionClosed,
+    SessionOpened,
+    SessionRefused,
+)
 
 LIST_AGAIN = timedelta(seconds=30)
 """During a pause the lists are asked for again: the callback of a recording that began meanwhile may have been lost."""
@@ -83,8 +94,9 @@ QUIET = timedelta(minutes=5)
 def decide(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:
     """Total over every state and message. `now` is the database's clock."""
     decision = _dispatch(call, message, now, policy)
-    after = _after_a_change_of_wish(call, decision.call, now)
-    return replace(decision, call=noted(call, after, now, policy))
+    settled, facts = settling.settle(decision.call, now)
+    after = _after_a_change_of_wish(call, settled, now)
+    return replace(decision, call=noted(call, after, now, policy), facts=(*decision.facts, *facts))
 
 
 def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> Decision:  # noqa: C901 - one line a case
@@ -115,6 +127,18 @@ def _dispatch(call: Call, message: Message, now: datetime, policy: Policy) -> De
             return reports.conference_reported(call, message, now)
         case Shared():
             return _shared(call, message, now, policy)
+        case (
+            OpenPayment()
+            | SessionOpened()
+            | AskField()
+            | CompletePayment()
+            | SessionRefused()
+            | EndPayment()
+            | PaymentReported()
+            | Delivered()
+            | SessionClosed()
+        ):
+            return capture.decide(call, message, now, policy)
         case _:
             assert_never(message)
 
@@ -157,6 +181,8 @@ def unite(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     leg.
     """
     united, emptied, facts = reports.merge(parent, child, now, policy)
+    united, more = settling.settle(united, now)
+    facts = (*facts, *more)
     united = _after_a_change_of_wish(parent, united, now)
     return noted(parent, united, now, policy), emptied, facts
 
@@ -277,7 +303,7 @@ def _listed_lately(call: Call, now: datetime) -> bool:
 def due(call: Call, now: datetime) -> datetime | None:
     """When the worker has to look at this call next; None when nothing will ever fall due."""
     if call.claim is not None:
-        return call.claim.until
+        return min(at for at in (call.claim.until, settling.due(call)) if at is not None)
     times = [recording.next_at for recording in (*call.live, *call.left_behind)]
     if not call.over:
         times += [*call.reconfirm_at, call.late_resume_until, call.stop_at]
@@ -293,7 +319,8 @@ def due(call: Call, now: datetime) -> datetime | None:
         ahead.append(now)
     if next_effect(replace(call, next_at=None), "", now) is not None:
         ahead.append(call.next_at or now)
-    return min(ahead, default=None)
+    payment = settling.due(call)
+    return min([*ahead, *([payment] if payment else [])], default=None)
 
 
 def lists_of(call: Call) -> tuple[tuple[Of, str], ...]:

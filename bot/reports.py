@@ -19,6 +19,7 @@ from bot.call import CALL_OVER, Call, Hold, Leg, Of, Participant, Recording, Sta
 from bot.endings import close_gap, drift, end, end_recordings
 from bot.messages import CallReported, ConferenceReported, Decision, Fact, Policy, RecordingReported
 from bot.outcomes import abandoned
+from bot.payment import Payment
 
 RANKS = {"unknown": -1, "queued": 0, "ringing": 1, "in-progress": 2}
 FINAL_RANK = 3
@@ -363,6 +364,9 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
         joined_at=now,
         late_pause_until=_latest(parent.late_pause_until, child.late_pause_until),
         late_resume_until=_latest(parent.late_resume_until, child.late_resume_until),
+        payment=child.payment
+        if child.payment and (parent.payment is None or child.payment.is_open)
+        else parent.payment,
         claim=parent.claim or child.claim,
         next_at=None,
         failures=0,
@@ -374,14 +378,28 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     return replace(united, claim=parent.claim), _emptied(child), (_merged(child, moved), *abandoned_facts)
 
 
+def _payment_of(parent: Call, child: Call) -> Payment | None:
+    """An open one, if either has one."""
+    is_child_s = child.payment is not None and (parent.payment is None or child.payment.is_open)
+    return child.payment if is_child_s else parent.payment
+
+
 def _merged(child: Call, moved: tuple[Hold, ...]) -> Fact:
     return Fact(type="call.merged", detail={"leg": child.sid, "holds": [hold.id for hold in moved]})
 
 
 def _emptied(child: Call) -> Call:
     return replace(
-        child, status="merged", holds=(), recordings=(), claim=None, next_at=None, ask_call=False, look_first=False
-    )  # fmt: skip
+        child,
+        status="merged",
+        holds=(),
+        recordings=(),
+        payment=None,
+        claim=None,
+        next_at=None,
+        ask_call=False,
+        look_first=False,
+    )
 
 
 def _latest(a: datetime | None, b: datetime | None) -> datetime | None:

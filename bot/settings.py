@@ -7,6 +7,8 @@ III).
 
 from __future__ import annotations
 
+import base64
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from bot.errors import SettingsInvalid
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
 CONTACT_PATTERN = r"^(client:[^\s\"<>]{1,121}|\+[1-9][0-9]{5,14}|sips?:[^\s\"<>]{3,250})$"
 CODE_PATTERN = r"^\*[0-9]$"
+WEBHOOK_KEY_BYTES_MIN = 24
 AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
 
 
@@ -54,8 +57,38 @@ class Settings(BaseSettings):
     voice_fallback: str | None = Field(default=None, pattern=CONTACT_PATTERN)
     dtmf_pause_code: str = Field(default="*7", pattern=CODE_PATTERN)
     dtmf_resume_code: str = Field(default="*8", pattern=CODE_PATTERN, validate_default=True)
+    payment_connector: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    payment_amount: Decimal | None = Field(default=None, gt=0, lt=1_000_000, max_digits=8, decimal_places=2)
+    payment_currency: str = Field(default="usd", pattern=r"^[a-z]{3}$")
+    payment_token_type: Literal["one-time", "reusable", "payment-method"] = "reusable"  # noqa: S105 - a kind of token, not one
+    payment_security_code: bool = True
+    payment_postal_code: bool = True
+    payment_result_url: str | None = Field(default=None, validate_default=True)
+    payment_result_secret: SecretStr | None = Field(default=None, validate_default=True)
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
     web_threads: int = Field(default=400, ge=8, le=2000)
+
+    @field_validator("payment_result_url", "payment_result_secret")
+    @classmethod
+    def _goes_with_the_connector(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        """A token that nobody receives is a payment that nobody can find again."""
+        if info.data.get("payment_connector") and value is None:
+            raise ValueError("must be set where PAYMENT_CONNECTOR is")
+        return value
+
+    @field_validator("payment_result_url")
+    @classmethod
+    def _is_result_url(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be an http or https URL")
+        return value
+
+    @field_validator("payment_result_secret")
+    @classmethod
+    def _is_webhook_secret(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and signing_key(value.get_secret_value()) is None:
+            raise ValueError("must be whsec_ and at least 24 bytes in base64")
+        return value
 
     @field_validator("public_base_url", "twilio_api_base_url")
     @classmethod
@@ -136,6 +169,15 @@ class Settings(BaseSettings):
     @property
     def signer_state_file(self) -> Path:
         return Path(f"{self.audit_signing_key_file}.state")
+
+
+def signing_key(secret: str) -> bytes | None:
+    """The bytes of a secret as Standard Webhooks writes it: `whsec_` and base64; None if it is not one."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return None
+    return key if secret.startswith("whsec_") and len(key) >= WEBHOOK_KEY_BYTES_MIN else None
 
 
 def _sentence(item: Any) -> str:

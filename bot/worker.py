@@ -43,11 +43,14 @@ class Worker:
         control: CallControl,
         signer: LogSigner | None,
         checkpoint_seconds: float,
+        tidy: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`tidy` does what else falls due for a call: closing the session of a payment that is over."""
         self._database = database
         self._journal = journal
         self._control = control
         self._signer = signer
+        self._tidy_call = tidy
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
@@ -103,6 +106,7 @@ class Worker:
     def _converge(self, sid: str) -> None:
         try:
             self._control.converge(sid)
+            self._tidy_call(sid)
         except DatabaseUnavailable:
             log.debug("converge.deferred", call=sid)
         except Exception:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,42 @@ def test_settings_are_frozen() -> None:
 def test_database_url_is_for_a_driver_that_is_there(environment: pytest.MonkeyPatch, given: str, kept: str) -> None:
     environment.setenv("DATABASE_URL", given)
     assert Settings.read().database_url == kept
+
+
+SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"PAYMENT_CONNECTOR": "Default"}, {"PAYMENT_RESULT_URL", "PAYMENT_RESULT_SECRET"}),
+        ({"PAYMENT_CONNECTOR": "two words"}, {"PAYMENT_CONNECTOR"}),
+        ({"PAYMENT_RESULT_URL": "ftp://crm.example.com"}, {"PAYMENT_RESULT_URL"}),
+        ({"PAYMENT_RESULT_SECRET": "whsec_c2hvcnQ="}, {"PAYMENT_RESULT_SECRET"}),
+        ({"PAYMENT_RESULT_SECRET": SECRET.removeprefix("whsec_")}, {"PAYMENT_RESULT_SECRET"}),
+        ({"PAYMENT_AMOUNT": "0"}, {"PAYMENT_AMOUNT"}),
+        ({"PAYMENT_AMOUNT": "1.234"}, {"PAYMENT_AMOUNT"}),
+        ({"PAYMENT_AMOUNT": "4111111111111111"}, {"PAYMENT_AMOUNT"}),
+        ({"PAYMENT_CURRENCY": "US"}, {"PAYMENT_CURRENCY"}),
+        ({"PAYMENT_TOKEN_TYPE": "forever"}, {"PAYMENT_TOKEN_TYPE"}),
+    ],
+)
+def test_payments_are_configured_whole_or_not_at_all(
+    environment: pytest.MonkeyPatch, given: dict[str, str], named: set[str]
+) -> None:
+    for name, value in given.items():
+        environment.setenv(name, value)
+    assert {problem.split(":")[0] for problem in problems()} == named
+
+
+def test_payments_configured_whole_are_accepted(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("PAYMENT_CONNECTOR", "Default")
+    environment.setenv("PAYMENT_AMOUNT", "20.45")
+    environment.setenv("PAYMENT_RESULT_URL", "https://crm.example.com/payments")
+    environment.setenv("PAYMENT_RESULT_SECRET", SECRET)
+    settings = Settings.read()
+    assert (settings.payment_connector, str(settings.payment_amount)) == ("Default", "20.45")
+    assert SECRET not in repr(settings)
 
 
 def test_redirect_hosts_are_a_list(environment: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.review.words import ASKED, DONE, FIELDS, FOUND, REASONS, RESULTS, STATES, VERBS
+
 TEXT_CHARACTERS_MAX = 300
 LIST_MAX = 10
 
@@ -28,6 +30,19 @@ SENTENCES: dict[str, str] = {
     "resume.refused": "{who} asked for the recording to go on and was refused{because}.",
     "stop.requested": "{who} asked for the recording to be stopped for good.",
     "stop.refused": "{who} asked for the recording to be stopped for good and was refused{because}.",
+    # Payments by keypad
+    "payment.begun": "{who} began a payment by keypad{via}{amount}.",
+    "payment.refused": "{who} asked for a step of a payment and was refused{because}.",
+    "payment.session_opened": "Twilio opened {session} for the payment.",
+    "payment.field_asked": "{who} asked the caller for {asked_field}.",
+    "payment.field_entered": "The caller keyed in {asked_field}.",
+    "payment.field_wrong": "What the caller keyed in as {asked_field} was not accepted{because}.",
+    "payment.step_refused": "Twilio did not take up a step of the payment{because}.",
+    "payment.completing": "{who} had the payment completed.",
+    "payment.finished": "The payment ended: {paid}.",
+    "payment.delivered": "The payment's result reached the system that wants it.",
+    "payment.not_delivered": "The payment's result could not be delivered{because}, and counts as failed.",
+    "payment.session_closed": "{closed}.",
     # Commands: what we told Twilio, and what came of it
     "command.sent": "The bot told Twilio to {verb} {target}.",
     "command.confirmed": "Twilio confirmed that {target} is {done}.{safe}",
@@ -79,37 +94,6 @@ SENTENCES: dict[str, str] = {
     "log.exported": "{who} exported the log{asked}{size}.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
 }
-
-_REASONS = {
-    "starting": "it was not confirmed yet",
-    "nothing-recording": "Twilio found nothing to pause",
-    "call-over": "the call was over",
-    "unknown-call": "Twilio does not know the call",
-    "superseded": "the opposite was asked for in the meantime",
-    "not-yours": "the call belongs to another agent, or to nobody yet",
-    "held-by-others": "somebody else keeps the call paused",
-    "owned": "the call belongs to another agent",
-    "stopped": "the recording was stopped for good",
-    "conference-stop": "Twilio cannot stop a conference's recording",
-    "not proven": "the pause was not proven in time",
-    "role agent": "their role is agent",
-    "role reviewer": "their role is reviewer",
-    "role supervisor": "their role is supervisor",
-    "role admin": "their role is admin",
-}
-_FOUND = {
-    "pause-never-proven": "the pause of {holder} was never proven; a card may have been recorded",
-    "payment-still-open": "the payment of {holder} was still open at the hard limit; the pause stays",
-    "long-hold": "the pause of {holder} was prolonged beyond the hard limit",
-    "drift": "Twilio says that {recording} runs, which it had confirmed paused; it is paused again",
-    "recording-not-restarted": "no new recording could be started after the pause; the call is not recorded",
-    "twilio-credentials": "Twilio refuses the bot's credentials",
-    "twilio-outage": "Twilio does not answer",
-}
-_VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
-_DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}
-_STATES = {"ended": "over", "absent": "absent: nothing was recorded", "failed": "failed", "stopped": "stopped for good"}
-_ASKED = ("call", "actor", "source", "outcome", "type", "from", "to")
 
 
 def sentence(fields: Mapping[str, Any]) -> str:
@@ -213,7 +197,7 @@ class _Pieces:
 
     def found(self) -> str:
         kind = self._field("reason")
-        words = _FOUND.get(kind)
+        words = FOUND.get(kind)
         return words.format(holder=self.holder(), recording=self.recording()) if words else kind or "something unnamed"
 
     def between(self) -> str:
@@ -228,7 +212,7 @@ class _Pieces:
 
     def because(self) -> str:
         reason = self._field("reason")
-        return f": {_REASONS.get(reason, reason)}" if reason else ""
+        return f": {REASONS.get(reason, reason)}" if reason else ""
 
     def until(self) -> str:
         plain = self.until_plain()
@@ -254,10 +238,10 @@ class _Pieces:
     # Commands
 
     def verb(self) -> str:
-        return _VERBS.get(self._more("wish"), "change")
+        return VERBS.get(self._more("wish"), "change")
 
     def done(self) -> str:
-        return _DONE.get(self._more("wish"), "changed")
+        return DONE.get(self._more("wish"), "changed")
 
     def target(self) -> str:
         """A recording's SID; `Twilio.CURRENT` is whatever is recording on the call."""
@@ -293,7 +277,7 @@ class _Pieces:
 
     def over(self) -> str:
         after = self._field("after")
-        return _STATES.get(after, after or "over")
+        return STATES.get(after, after or "over")
 
     def duration(self) -> str:
         seconds = self._more("duration_seconds")
@@ -319,6 +303,34 @@ class _Pieces:
     def leg(self) -> str:
         return self._more("leg") or "another call"
 
+    # Payments
+
+    def via(self) -> str:
+        words = {"agent": ", led by the agent", "ivr": " in the phone flow"}
+        return words.get(self._more("via"), "")
+
+    def amount(self) -> str:
+        amount = self._more("amount")
+        return f" of {amount}" if amount else ""
+
+    def session(self) -> str:
+        session = self._more("session")
+        return f"the session {session}" if session else "a session"
+
+    def asked_field(self) -> str:
+        field = self._more("field")
+        return FIELDS.get(field, field or "a field")
+
+    def paid(self) -> str:
+        reason = self._field("reason")
+        words = RESULTS.get(reason, reason or "how was not noted")
+        return f"{words}; whether the card was charged is not known" if self._field("outcome") == "unknown" else words
+
+    def closed(self) -> str:
+        if self._field("outcome") == "success":
+            return f"Twilio closed {self.session()}"
+        return f"Twilio did not confirm that {self.session()} is closed"
+
     def named(self) -> str:
         conference = self._more("conference")
         names = [*self._list("legs"), *([f"conference {conference}"] if conference else [])]
@@ -340,7 +352,7 @@ class _Pieces:
         """What was looked for: the filter, or the call."""
         wanted = self._detail.get("filter")
         asked = wanted if isinstance(wanted, Mapping) else {}
-        parts = [f"{key} {_text(asked.get(key))}" for key in _ASKED if _text(asked.get(key))]
+        parts = [f"{key} {_text(asked.get(key))}" for key in ASKED if _text(asked.get(key))]
         call = self._field("call")
         if not parts and call:
             parts = [f"call {call}"]

@@ -77,8 +77,8 @@
 
   // Until the answer is here, a pause that was asked for is not one.
   function asked(event) {
-    const call = event.target.closest && event.target.closest("#call");
-    if (!call || !event.target.querySelector(".pause") || call.classList.contains("safe")) return;
+    const call = document.getElementById("call");
+    if (!call || !event.target.querySelector(".pause, .keypad") || call.classList.contains("safe")) return;
     call.className = "call danger";
     call.querySelector("[role=status]").textContent = "NOT PAUSED: do not take the card yet";
     const reason = call.querySelector(".reason");

@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from twilio.base.exceptions import TwilioException, TwilioRestException
-from twilio.rest import Client
 
 from bot.call import CURRENT, Of, Wish
 from bot.messages import CallSeen, Kind, Listing, Reply, Target
 from bot.settings import Settings
-from bot.telephony.http_client import PooledHttpClient, Unanswered, Unsent
+from bot.telephony.http_client import Unanswered, Unsent
+from bot.telephony.sdk import connect
 
 STATUS_OF = {Wish.PAUSED: "paused", Wish.RECORDING: "in-progress", Wish.STOPPED: "stopped"}
 RECORDING_EVENTS = ["in-progress", "completed", "absent"]
@@ -37,21 +37,7 @@ class TwilioGateway:
         self._behavior: Literal["skip", "silence"] = settings.pause_behavior
         self.timeout_seconds = settings.twilio_timeout_seconds
         self._callback_url = f"{settings.public_base_url}/twilio/recording-status"
-        self._http = PooledHttpClient(
-            timeout_seconds=settings.twilio_timeout_seconds,
-            connections=connections,
-            base_url=settings.twilio_api_base_url,
-        )
-        key, secret = settings.twilio_api_key_sid, settings.twilio_api_key_secret
-        token = settings.twilio_auth_token.get_secret_value()
-        self._client = Client(
-            username=key or settings.twilio_account_sid,
-            password=secret.get_secret_value() if key and secret else token,
-            account_sid=settings.twilio_account_sid,
-            region=settings.twilio_region,
-            edge=settings.twilio_edge,
-            http_client=self._http,
-        )
+        self._client, self._http = connect(settings, connections)
 
     def command(self, account: str, target: Target, wish: Wish, deadline: float | None = None) -> Reply:
         status = STATUS_OF[wish]

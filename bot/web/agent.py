@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from flask import Blueprint, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
+from bot.actors import By
 from bot.call import Call
 from bot.errors import UnknownThing, Unprocessable
-from bot.messages import By, Denial
+from bot.messages import Denial
 from bot.results import Outcome
 from bot.storage import calls
 from bot.storage.users import Role, User
@@ -17,6 +18,7 @@ from bot.telephony.webhooks import is_sid
 from bot.web.auth import current_user, roles
 from bot.web.errors import STATUS_OF
 from bot.web.present import WORDS
+from bot.web.present_payment import show_payment
 from bot.web.proof import show
 from bot.web.services import note, origin, services
 
@@ -29,7 +31,7 @@ blueprint = Blueprint("agent", __name__, url_prefix="/calls")
 @blueprint.get("")
 @roles(*WORKERS)
 def index() -> str:
-    user = _user()
+    user = the_user()
     with services().database.read() as connection:
         mine = calls.of_agent(connection, user.name, CALLS_SHOWN_MAX)
         free = calls.without_agent(connection, CALLS_SHOWN_MAX)
@@ -48,70 +50,74 @@ def index() -> str:
 @blueprint.get("/<sid>")
 @roles(*WORKERS)
 def call_page(sid: str) -> BaseResponse:
-    return _page(_call(sid))
+    return _page(find_call(sid))
 
 
 @blueprint.get("/<sid>/state")
 @roles(*WORKERS)
 def state(sid: str) -> BaseResponse:
     """The part of the page that is fetched again and again."""
-    call = _call(sid)
-    return _fragment(call, datetime.now(UTC)) if _may_see(call) else _denied(call)
+    call = find_call(sid)
+    return _fragment(call, datetime.now(UTC)) if _may_see(call) else denied(call)
 
 
 @blueprint.post("/<sid>/claim")
 @roles(*WORKERS)
 def claim(sid: str) -> BaseResponse:
-    return _reply(_claimed(sid))
+    return reply(claimed(sid))
 
 
 @blueprint.post("/<sid>/pause")
 @roles(*WORKERS)
 def pause(sid: str) -> BaseResponse:
     """Pause on a call that belongs to nobody claims it too: with a card coming, one press must be enough."""
-    outcome = _claimed(sid)
+    outcome = claimed(sid)
     if outcome.problem is None:
-        by = _by()
+        by = acting()
         outcome = services().control.pause(outcome.call.sid, by, f"agent:{by.actor}", reason="card")
-    return _reply(outcome)
+    return reply(outcome)
 
 
 @blueprint.post("/<sid>/resume")
 @roles(*WORKERS)
 def resume(sid: str) -> BaseResponse:
-    by = _by()
-    return _reply(services().control.resume(_call(sid).sid, by, f"agent:{by.actor}"))
+    by = acting()
+    return reply(services().control.resume(find_call(sid).sid, by, f"agent:{by.actor}"))
 
 
 @blueprint.post("/<sid>/holds/<hold>/release")
 @roles(Role.SUPERVISOR)
 def release(sid: str, hold: str) -> BaseResponse:
-    """A supervisor ends somebody else's hold, on their behalf."""
-    return _reply(services().control.release(_call(sid).sid, _by(), hold))
+    """A supervisor ends somebody else's hold, on their behalf; a payment's with the payment."""
+    call = find_call(sid)
+    payment = call.payment
+    if payment is not None and payment.is_open and payment.hold == hold:
+        return reply(services().payments.cancel(call.sid, acting()))
+    return reply(services().control.release(call.sid, acting(), hold))
 
 
 @blueprint.post("/<sid>/stop")
 @roles(Role.SUPERVISOR)
 def stop(sid: str) -> BaseResponse:
     """Cannot be undone, so it wants to be confirmed."""
-    call = _call(sid)
+    call = find_call(sid)
     if request.form.get("confirm") != "yes":
         raise Unprocessable("Stopping a recording cannot be undone: tick the box that confirms it.")
-    return _reply(services().control.stop(call.sid, _by()))
+    return reply(services().control.stop(call.sid, acting()))
 
 
-def _claimed(sid: str) -> Outcome:
-    by = _by()
-    call = _call(sid)
+def claimed(sid: str) -> Outcome:
+    by = acting()
+    call = find_call(sid)
     if by.actor in call.agents:
         return Outcome(call, datetime.now(UTC))
     return services().control.take(call.sid, by, by.actor)
 
 
-def _reply(outcome: Outcome) -> BaseResponse:
+def reply(outcome: Outcome) -> BaseResponse:
     """The fragment for the script, or back to the page where there is none."""
     if outcome.problem in {Denial.NOT_YOURS, Denial.OWNED}:
-        return _denied(outcome.call, noted=True)
+        return denied(outcome.call, noted=True)
     notice = WORDS[outcome.problem] if isinstance(outcome.problem, Denial) else None
     if "HX-Request" not in request.headers and notice is not None:
         return make_response(_whole_page(outcome.call, outcome.now, notice), 403)
@@ -122,7 +128,7 @@ def _reply(outcome: Outcome) -> BaseResponse:
 
 def _page(call: Call) -> BaseResponse:
     if not _may_see(call):
-        return _denied(call)
+        return denied(call)
     return make_response(_whole_page(call, datetime.now(UTC), None))
 
 
@@ -135,21 +141,24 @@ def _fragment(call: Call, now: datetime, notice: object = None) -> BaseResponse:
 
 
 def _shown(call: Call, now: datetime, notice: object) -> dict[str, object]:
-    user = _user()
+    user = the_user()
     return {
         "call": call,
         "shown": show(call, now),
         "user": user,
         "notice": notice,
-        "may_act": not _is_anothers(call),
+        "may_act": not is_anothers(call),
         "is_supervisor": user.role is Role.SUPERVISOR,
+        "payment": show_payment(call.payment),
+        "keypad": services().payments.are_offered,
+        "currency": services().settings.payment_currency.upper(),
     }
 
 
-def _denied(call: Call, *, noted: bool = False) -> BaseResponse:
+def denied(call: Call, *, noted: bool = False) -> BaseResponse:
     """Another agent's call: refused, and the attempt is an entry."""
     if not noted:
-        user = _user()
+        user = the_user()
         note("call.view_refused", user.name, account=call.account, call=call.sid, outcome="failure", reason="not-yours")
     words = WORDS[Denial.OWNED]
     template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"
@@ -158,17 +167,17 @@ def _denied(call: Call, *, noted: bool = False) -> BaseResponse:
 
 
 def _may_see(call: Call) -> bool:
-    return _user().role is Role.SUPERVISOR or not _is_anothers(call)
+    return the_user().role is Role.SUPERVISOR or not is_anothers(call)
 
 
-def _is_anothers(call: Call) -> bool:
+def is_anothers(call: Call) -> bool:
     """A call whose agent has left it is open to whoever takes it up."""
-    if call.agent is None or _user().name in call.agents:
+    if call.agent is None or the_user().name in call.agents:
         return False
     return call.leg_agent is not None or call.taken_by is not None or call.over
 
 
-def _call(sid: str) -> Call:
+def find_call(sid: str) -> Call:
     """A call by any of its names; one never announced is tried at Twilio all the same once Pause is pressed."""
     if not is_sid(sid, "CA"):
         raise UnknownThing("This is not a CallSid.")
@@ -176,12 +185,12 @@ def _call(sid: str) -> Call:
     return services().control.find(sid) or Call(sid=sid, account=settings.twilio_account_sid)
 
 
-def _user() -> User:
+def the_user() -> User:
     user = current_user()
     if user is None:
         raise UnknownThing
     return user
 
 
-def _by() -> By:
-    return By(actor=_user().name, source="agent", origin=origin())
+def acting() -> By:
+    return By(actor=the_user().name, source="agent", origin=origin())

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
+from bot.actors import By
 from bot.errors import Malformed, NotAllowed, NotSignedIn, TooFast, UnknownThing, Unprocessable
-from bot.messages import By
 from bot.results import Outcome
 from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries

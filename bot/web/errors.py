@@ -45,6 +45,11 @@ STATUS_OF: dict[Problem | Denial, int] = {
     Denial.OWNED: 403,
     Denial.STOPPED: 409,
     Denial.CONFERENCE_STOP: 409,
+    Denial.PAYMENT_OPEN: 409,
+    Denial.PAYMENT_OVER: 409,
+    Denial.PAYMENT_INCOMPLETE: 409,
+    Denial.SESSION_REFUSED: 502,
+    Denial.SESSION_UNANSWERED: 504,
 }
 
 

@@ -92,7 +92,7 @@ def _obeyed(sid: str, code: Code) -> Response:
 
 
 def _has_payments() -> bool:
-    return getattr(services().settings, "payment_connector", None) is not None
+    return services().payments.are_offered
 
 
 def _attempt() -> int | None:

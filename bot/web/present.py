@@ -86,6 +86,21 @@ WORDS: dict[Problem | Denial, Words] = {
     Denial.CONFERENCE_STOP: Words(
         "Cannot be stopped", "Twilio cannot stop a conference's recording; pause it.", "Press Pause."
     ),
+    Denial.PAYMENT_OPEN: Words(
+        "A payment is open", "A payment by keypad is under way on this call already.", "Finish or cancel that one."
+    ),
+    Denial.PAYMENT_OVER: Words("No open payment", "There is no open payment to do this with.", "Begin a new one."),
+    Denial.PAYMENT_INCOMPLETE: Words(
+        "Not complete", "Not every field was entered yet.", "Ask for what is missing, then complete it."
+    ),
+    Denial.SESSION_REFUSED: Words(
+        "Twilio refused",
+        "Twilio did not take up this step of the payment.",
+        "Try again, or take the payment another way.",
+    ),
+    Denial.SESSION_UNANSWERED: Words(
+        "Twilio did not answer", "Twilio did not answer this step of the payment.", "Try again in a moment."
+    ),
 }
 
 

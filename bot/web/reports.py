@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -29,7 +30,7 @@ class Reports:
     def __init__(self, control: CallControl) -> None:
         self._control = control
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Report, bytes]] = deque()
+        self._waiting: deque[Callable[[], object]] = deque()
         self._is_retrying = False
         self._closing = threading.Event()
 
@@ -43,19 +44,20 @@ class Reports:
         try:
             self._control.receive(report, digest)
         except DatabaseUnavailable:
-            self._keep(report, digest)
+            self.keep(lambda: self._control.receive(report, digest))
             raise
 
     def close(self) -> None:
         """Give up what still waits."""
         self._closing.set()
 
-    def _keep(self, report: Report, digest: bytes) -> None:
+    def keep(self, what: Callable[[], object]) -> None:
+        """Take this in once the database is back."""
         with self._lock:
             if len(self._waiting) >= WAITING_MAX:
-                log.error("report.lost", call=report.call, conference=report.conference)
+                log.error("report.lost")
                 return
-            self._waiting.append((report, digest))
+            self._waiting.append(what)
             if not self._is_retrying:
                 self._is_retrying = True
                 threading.Thread(target=self._retry, name="reports", daemon=True).start()
@@ -65,17 +67,17 @@ class Reports:
         while not self._closing.wait(AGAIN_SECONDS):
             with suppress(DatabaseUnavailable):
                 while self._waiting:
-                    self._receive_late(*self._waiting[0])
+                    self._receive_late(self._waiting[0])
                     self._waiting.popleft()
             with self._lock:
                 self._is_retrying = bool(self._waiting)
                 if not self._is_retrying:
                     return
 
-    def _receive_late(self, report: Report, digest: bytes) -> None:
+    def _receive_late(self, what: Callable[[], object]) -> None:
         try:
-            self._control.receive(report, digest)
+            what()
         except DatabaseUnavailable:
             raise
         except Exception:
-            log.exception("report.failed", call=report.call)
+            log.exception("report.failed")

@@ -10,6 +10,7 @@ from flask import current_app, request
 from bot.audit.entry import Draft
 from bot.audit.journal import Journal
 from bot.control import CallControl
+from bot.keypad import Payments
 from bot.settings import Settings
 from bot.storage.engine import Database
 from bot.telephony.signature import SignatureCheck
@@ -24,6 +25,7 @@ class Services:
     control: CallControl
     signature: SignatureCheck
     reports: Reports
+    payments: Payments
 
 
 def services() -> Services:

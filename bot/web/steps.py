@@ -16,9 +16,9 @@ from collections.abc import Collection
 import structlog
 from flask import Blueprint, Response, request
 
+from bot.actors import By
 from bot.call import observed
 from bot.errors import DatabaseUnavailable, Malformed
-from bot.messages import By
 from bot.telephony import keys, twiml, webhooks
 from bot.telephony.keys import Choice, Code, Count, Pressed
 from bot.telephony.twiml import Verb

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from bot.actors import By
 from bot.audit.journal import Journal
 from bot.call import Call, is_safe
 from bot.control import CallControl
-from bot.messages import By, Policy
+from bot.messages import Policy
 from bot.results import Outcome
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from bot.actors import By
 from bot.call import Wish, desired, is_safe
-from bot.messages import By, Denial
+from bot.messages import Denial
 from bot.simulator.client import PlacedCall, SimulatorClient
 from tests.conftest import SAM
 from tests.control.bench import ALICE, BOB, CRM, HOLDER, Bench, Node, safe, until

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from bot.actors import By
 from bot.call import Problem, Wish, desired, is_safe, why_not_safe
-from bot.messages import By
 from bot.simulator.client import SimulatorClient
 from bot.storage.engine import Database
 from tests.control.bench import ALICE, CRM, HOLDER, WARNING, Bench, Node, safe, until

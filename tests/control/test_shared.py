@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.actors import By
 from bot.call import Problem, is_safe
-from bot.messages import By, Resume
+from bot.messages import Resume
 from bot.simulator.client import PlacedCall, SimulatorClient
 from tests.control.bench import CRM, HOLDER, WARNING, Bench, Node, safe, until
 from tests.control.test_worker import die_after_the_claim

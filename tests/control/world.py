@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from bot.actors import By
 from bot.call import Call
 from bot.control import CallControl
-from bot.messages import By, Policy, Reply
+from bot.messages import Policy, Reply
 from bot.reports import OWN_RESUME_IS_OLD_NEWS
 from bot.results import Outcome
 from bot.settings import Settings

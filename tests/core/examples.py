@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from bot.actors import By
 from bot.call import CURRENT, Call, Of, Problem, Wish, desired, is_safe, observed
 from bot.messages import (
     Answered,
-    By,
     CallReported,
     CallSeen,
     Command,

@@ -6,8 +6,9 @@ from itertools import chain
 
 import pytest
 
+from bot.actors import By
 from bot.audit.entry import Draft
-from bot.messages import By, CallReported
+from bot.messages import CallReported
 from bot.storage.entries import Filter
 from bot.telephony.webhooks import Report
 from tests.review.bench import ALICES_CALL, BOBS_CALL, Bench, Browser

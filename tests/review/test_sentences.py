@@ -19,10 +19,12 @@ RECORDING = "RE" + "1" * 32
 
 
 def _types_in_source() -> set[str]:
-    """Every entry type that some line of the program writes: in a `Draft`, a `Fact` or a `note`, and all of `holds`."""
+    """Every entry type that some line of the program writes: in a `Draft`, a `Fact` or a `note`, and all of the
+    modules that build them with a helper of their own.
+    """
     found: set[str] = set()
-    holds = (SOURCE / "holds.py").read_text(encoding="utf-8")
-    found.update(re.findall(r'"([a-z]+\.[a-z_]+)"', holds))
+    for name in ("holds", "capture", "settling"):
+        found.update(re.findall(r'"([a-z]+\.[a-z_]+)"', (SOURCE / f"{name}.py").read_text(encoding="utf-8")))
     for path in SOURCE.rglob("*.py"):
         if "simulator" not in path.parts:
             found.update(_types_in(ast.parse(path.read_text(encoding="utf-8"))))

@@ -3,9 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from bot.actors import By
 from bot.audit.journal import Journal, Transaction
 from bot.call import Call, Claim, Hold, Leg, Of, Problem, Recording, State, Wish
-from bot.messages import By, Fact
+from bot.messages import Fact
 from bot.storage import calls, deliveries, entries, throttles, users
 from bot.storage.engine import Database
 from bot.storage.entries import Filter

@@ -57,8 +57,15 @@ def test_example_shows_the_defaults() -> None:
     for found in _example():
         default = Settings.model_fields[found["name"].lower()].default
         if found["optional"] and found["name"] != "DATABASE_URL":
-            shown = "" if default in (None, ()) else f"{default:g}" if isinstance(default, float) else str(default)
-            assert found["value"] == shown, found["name"]
+            assert found["value"] == _shown(default), found["name"]
+
+
+def _shown(default: object) -> str:
+    if default in (None, ()):
+        return ""
+    if isinstance(default, bool):
+        return str(default).lower()
+    return f"{default:g}" if isinstance(default, float) else str(default)
 
 
 @pytest.mark.usefixtures("web_bare")
