@@ -30,6 +30,7 @@ from bot.web import (
     flow,
     health,
     menu,
+    pay,
     pay_status,
     present,
     review,
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bot"] = wire(settings)
     security.set_up(app, settings)
     errors.set_up(app)
-    rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay_status, api, review, health)
+    rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
     for room in rooms:
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals.update(

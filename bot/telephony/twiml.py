@@ -75,6 +75,31 @@ def dial(contacts: Sequence[str], action: str, leg_callback: str, timeout_second
     return ring
 
 
+def pay(
+    *,
+    payment_connector: str | None,
+    charge_amount: str | None,
+    currency: str,
+    token_type: str,
+    postal_code: bool,
+    security_code: bool,
+    action: str,
+    status_callback: str,
+) -> Verb:
+    """Ask for the card, inside Twilio. Without an amount it is only turned into a token."""
+    return lambda response: response.pay(
+        payment_connector=payment_connector,
+        charge_amount=charge_amount,
+        currency=currency,
+        token_type=token_type,
+        postal_code=postal_code,
+        security_code=security_code,
+        action=action,
+        status_callback=status_callback,
+        status_callback_method="POST",
+    )
+
+
 def is_dialable(contact: str) -> bool:
     """Whether `dial` has a noun for a contact as the users' table keeps it."""
     return contact.startswith(("client:", "sip:", "sips:")) or (

@@ -22,7 +22,7 @@ from bot.web.proof import as_json
 
 log = structlog.get_logger(__name__)
 
-FLOW = frozenset({"flow", "menu", "payment"})
+FLOW = frozenset({"flow", "menu", "pay"})
 
 STATUS_OF: dict[Problem | Denial, int] = {
     Problem.STARTING: 504,

@@ -23,7 +23,6 @@ from bot.web.security import csrf
 from bot.web.services import services
 from bot.web.webhooks import allowed, authenticate
 
-LOOK_SECONDS = 3.0
 RING_SECONDS = 25
 GREETING = "Welcome. This call is recorded."
 NOBODY = "We are sorry, nobody can take your call now. Please try again later. Goodbye."
@@ -40,6 +39,7 @@ log = structlog.get_logger(__name__)
 def voice() -> Response:
     """TwiML begins the recording: while this is asked the call still rings, and the REST API would refuse."""
     sid = steps.step_call()
+    steps.moved_on(sid)
     recording = () if _is_recorded(sid) else (twiml.record(url_of("recording-status")),)
     return steps.answer(*recording, twiml.say(GREETING), menu.shown())
 
@@ -51,6 +51,7 @@ def agent() -> Response:
     if tried not in {None, AGENTS, FALLBACK}:
         raise Malformed("`tried` is not one of ours.")
     sid = steps.step_call()
+    steps.moved_on(sid)
     if tried is not None and allowed(webhooks.DIAL_FIELDS).get("DialCallStatus") in CONNECTED:
         return steps.answer(twiml.hang_up)
     contacts = () if tried else _contacts(sid)
@@ -73,7 +74,7 @@ def _is_recorded(sid: str) -> bool:
     """When in doubt it is not: two recordings are better than none, and a pause pauses both."""
     control = services().control
     try:
-        call = in_time(LOOK_SECONDS, lambda: control.find(sid))
+        call = in_time(steps.LOOK_SECONDS, lambda: control.find(sid))
     except DatabaseUnavailable:
         log.warning("step.without_database", step="voice", call=sid)
         return False
@@ -91,7 +92,7 @@ def _contacts(sid: str) -> tuple[str, ...]:
             return own or _dialable(connection)
 
     try:
-        return in_time(LOOK_SECONDS, look)
+        return in_time(steps.LOOK_SECONDS, look)
     except DatabaseUnavailable:
         log.warning("step.without_database", step="agent", call=sid)
         return ()

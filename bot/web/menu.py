@@ -54,6 +54,7 @@ def menu() -> Response:
     is_after_star = _is_after_star()
     sid = steps.step_call()
     if attempt is None:
+        steps.moved_on(sid)
         return steps.answer(shown())
     if is_after_star:
         return _after_star(sid, attempt)

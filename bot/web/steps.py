@@ -10,7 +10,6 @@ what the request held. Nor does it take as long as Twilio would wait.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 
 import structlog
@@ -18,7 +17,7 @@ from flask import Blueprint, Response, request
 
 from bot.actors import By
 from bot.call import observed
-from bot.errors import DatabaseUnavailable, Malformed
+from bot.errors import DatabaseUnavailable, LogError, Malformed
 from bot.telephony import keys, twiml, webhooks
 from bot.telephony.keys import Choice, Code, Count, Pressed
 from bot.telephony.twiml import Verb
@@ -32,8 +31,9 @@ ACTOR = "ivr"
 BRACKET, CODES = "ivr", "ivr:keys"
 """Whose hold it is: the bracket's, or that of the caller who pressed the code."""
 
+OUR_TROUBLE = (DatabaseUnavailable, LogError)
+LOOK_SECONDS = 3.0
 PAUSE_SECONDS = 11.0
-TO_ANSWER_SECONDS = 0.5
 
 blueprint = Blueprint("steps", __name__, url_prefix="/twilio")
 csrf.exempt(blueprint)
@@ -91,19 +91,11 @@ def pressed(offered: Collection[str], after: str = "") -> Pressed:
 
 
 def is_proven(sid: str, holder: str) -> bool:
-    """Pause for this holder. False leaves no hold, or one that ends as soon as we get to it."""
-    control, by, until = services().control, by_caller(), time.monotonic() + PAUSE_SECONDS
-
-    def ask() -> bool:
-        is_safe = control.pause(sid, by, holder, reason="card").problem is None
-        if is_safe and time.monotonic() > until:
-            control.resume(sid, by, holder)
-            return False
-        return is_safe
-
+    """Pause for this holder. False leaves no hold, or one that ends by its time limit if we did not get to it."""
+    control, by = services().control, by_caller()
     try:
-        return in_time(PAUSE_SECONDS + TO_ANSWER_SECONDS, ask)
-    except DatabaseUnavailable:
+        return in_time(PAUSE_SECONDS, lambda: control.pause(sid, by, holder, reason="card").problem is None)
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="pause", call=sid)
         return False
 
@@ -113,10 +105,21 @@ def let_go(sid: str, holder: str) -> bool:
     control, by = services().control, by_caller()
     try:
         outcome = in_time(PAUSE_SECONDS, lambda: control.resume(sid, by, holder))
-    except DatabaseUnavailable:
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="resume", call=sid)  # the hold ends by its time limit
         return False
     return observed(outcome.call) == "recording"
+
+
+def moved_on(sid: str) -> None:
+    """The caller is at another step of our own flow: a payment whose result never came is over."""
+    payments, by = services().payments, by_caller()
+    try:
+        left = in_time(LOOK_SECONDS, lambda: payments.unfinished(sid))
+        if left is not None:
+            in_time(LOOK_SECONDS, lambda: payments.moved_on(sid, left, by))
+    except OUR_TROUBLE:
+        log.warning("step.without_database", step="payment", call=sid)  # its hold ends by its time limit
 
 
 def by_caller() -> By:

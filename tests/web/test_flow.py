@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from bot.audit.journal import Transaction
 from bot.storage import users
 from bot.storage.users import Role
-from bot.web import flow, menu
+from bot.web import flow, menu, pay
 from tests.conftest import ALICE, BOB, SAM
 from tests.support.full_disk import full_disk
 from tests.web.bench import PUBLIC, UNKNOWN_CALL, Bench
@@ -90,6 +91,9 @@ def test_payment_is_not_offered_where_none_is_configured(dave: Caller) -> None:
     asked = dave.at("menu")
     assert "card" not in asked.prompt
     assert dave.press(asked, "1").words == [menu.NOT_OFFERED]
+    refused = dave.at("pay")
+    assert (refused.words, refused.goes_to) == ([pay.NOT_NOW], f"{PUBLIC}/twilio/agent")
+    assert dave.recordings == ["in-progress"]
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
@@ -351,6 +355,19 @@ def test_database_that_says_nothing_still_leads_to_a_person_or_an_apology_in_tim
     assert (paused.words, resumed.words, sorry.words) == ([menu.NOT_PAUSED], [menu.LET_GO], [flow.NOBODY])
     assert fallback.rung == [("Client", "desk")]
     assert star(dave, "7").words == [menu.PAUSED]
+
+
+@pytest.mark.parametrize("step", ["voice", "menu", "pay", "agent"])
+def test_fault_of_our_own_making_is_heard_as_an_apology(dave: Caller, step: str) -> None:
+    services = dave.bench.app.extensions["bot"]
+    dave.bench.app.extensions["bot"] = replace(services, payments=None)
+    try:
+        assert dave.at(step).words == [flow.NOBODY]
+        with configured(dave.bench, voice_fallback="client:desk"):
+            assert dave.at(step).rung == [("Client", "desk")]
+            assert dave.at("agent?tried=fallback").words == [flow.NOBODY]
+    finally:
+        dave.bench.app.extensions["bot"] = services
 
 
 # Refusals, and what is kept
