@@ -53,9 +53,12 @@ class ResultPost:
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> str | None:
         try:
             reply = self._status_of(url, body, headers)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            is_silence = isinstance(error, urllib3.exceptions.TimeoutError | TimeoutError)
-            return "no reply in time" if is_silence else "no connection"
+        except urllib3.exceptions.NewConnectionError:
+            return "no connection"
+        except urllib3.exceptions.TimeoutError:
+            return "no reply in time"
+        except (urllib3.exceptions.HTTPError, OSError, ValueError):
+            return "the connection broke"
         return None if 200 <= reply < 300 else f"answered with {reply}"
 
     def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:

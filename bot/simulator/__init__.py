@@ -3,7 +3,8 @@
 It imports nothing of the bot. It speaks three things: Twilio's REST API (``/2010-04-01/...``), Twilio's signed webhooks
 (outwards, to ``{webhook-base}/twilio/call-status``, ``.../recording-status``, ``.../conference-status``), and a control
 API of its own (``/sim/...``) by which a test drives it, as a person does by the page at ``/``. ``client.py`` is a typed
-client for the latter.
+client for the latter. Of the REST API there are calls, conferences and their participants, recordings (and their sound,
+``/Recordings/RE.wav``) and agent-assisted payments (``/Calls/CA/Payments.json``, by card only).
 
 Map, from the outside in
     __main__      command line, signals            server      HTTP/1.1 with keep-alive, resets, dripped replies
@@ -11,7 +12,11 @@ Map, from the outside in
     rest          Twilio's routes                  exchange    the life of one REST request: sign-in, faults, log
     control, tools  the control API's routes       page        the page at /
     calls, conferences, recordings                 what can happen to each; they change the world and send events
+    keypad        keys pressed on a leg, one after another in real time
+    audio, sound  what a recording sounds like, made up on demand; its routes
     world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
+    payments, payment_session, payment_routes    agent-assisted payments: what happens, the noun, Twilio's routes
+    cards, connector    the rules of payment cards; what the payment gateway says
     events, signature  webhook parameters          callbacks   queues, order, retries
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
     wire          a connection that can be watched, cut, dripped to
@@ -19,8 +24,8 @@ Map, from the outside in
     clock, errors
 
 The control API: JSON in, JSON out; 400 malformed, 403 foreign Host or Origin, 404 unknown, 409 not possible now.
-Errors are ``{"error": "..."}``. SIDs: CA call, RE recording, CF conference. Times in the world are seconds since 1970
-of the simulator's clock; times in the two logs are real ones.
+Errors are ``{"error": "..."}``. SIDs: CA call, RE recording, CF conference, PK payment session. Times in the world are
+seconds since 1970 of the simulator's clock; times in the two logs are real ones.
 
     GET    /sim/state                {account, clock, settings, calls, conferences, faults, counters, callbacks: counts}
     POST   /sim/reset                an empty world: no calls, faults or logs; default settings (webhook_base is kept)
@@ -31,13 +36,19 @@ of the simulator's clock; times in the two logs are real ones.
                                      (default true: else the agent's leg has no ParentCallSid), direction (inbound or
                                      outbound-api), channels (1, 2), track (inbound, outbound, both), source
                                      -> 201 {call, agent_leg, conference, recordings: [RE], conference_recordings: [RE]}
-    GET    /sim/calls/CA             a call with its legs, conferences and recordings (with stretches), by any leg's SID
+    GET    /sim/calls/CA             a call with its legs, conferences, recordings (with stretches) and payments ({sid,
+                                     leg, state: in-progress, cancelled or the result, capture: what is being entered
+                                     or null, required: what is missing}), by any leg's SID
     POST   /sim/calls/CA/legs        {to, answered, linked} -> 201 {leg}
     POST   /sim/calls/CA/answer      a ringing call or leg is answered; what waited for it begins
     POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone
+    POST   /sim/calls/CA/keys        {keys: 1 to 64 of 0-9*#} presses them on that leg, 0.1 s each, and answers when all
+                                     are pressed or the leg is over -> {pressed: how many}. Others wait their turn
     POST   /sim/calls/CA/recordings  {announced, channels, track, source} -> 201 {recording}
     POST   /sim/recordings/RE/state  {state: in-progress | paused | completed | absent, behavior: skip | silence,
                                      error_code}: changed by somebody else than the bot
+    GET    /sim/recordings/RE/audio  its sound so far, at any time: a WAV file, 8 kHz, with a tone for each key that was
+                                     pressed while it recorded; of what is longer than 30 min only the end
     POST   /sim/conferences          {name, call} -> 201 {conference}; when that call hangs up, the conference ends
     POST   /sim/conferences/CF/participants      {call: CA of a call or leg} joins -> 201
     DELETE /sim/conferences/CF/participants/CA   leaves (the leg stays connected)
@@ -57,11 +68,11 @@ of the simulator's clock; times in the two logs are real ones.
 
 One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
 applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid
-Status), start, list, fetch-recording, fetch-call, list-calls, end-call, fetch-conference, list-conferences,
-participants, other. ``outcome``: open, answered, cut, gave-up (the client went away first). Counters: {requests,
-commands, overlaps, max_in_flight}; ``overlaps`` counts every command that arrived for a call while another one for it
-was neither answered nor given up. One callback: {id, url, params, token, state (waiting, held, delivered, failed,
-dropped), attempts, http, error, created_at, settled_at}.
+Status), start, list, fetch-recording, fetch-audio, fetch-call, list-calls, end-call, fetch-conference,
+list-conferences, participants, payment (a session is begun), payment-update, other. ``outcome``: open, answered, cut,
+gave-up (the client went away first). Counters: {requests, commands, overlaps, max_in_flight}; ``overlaps`` counts every
+command that arrived for a call while another one for it was neither answered nor given up. One callback: {id, url,
+params, token, state (waiting, held, delivered, failed, dropped), attempts, http, error, created_at, settled_at}.
 
 Faults (``kind``; ``on`` any request kind, or command = pause+resume+stop, or any; ``times`` null until removed):
     delay (seconds)   429   500   503   16114   21220   404   401   reset   lost   late (seconds)   wrong-status

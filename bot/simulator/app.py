@@ -13,15 +13,17 @@ from bot.simulator.control import control
 from bot.simulator.errors import ControlError, not_found
 from bot.simulator.model import API_VERSION
 from bot.simulator.page import page
+from bot.simulator.payment_routes import payment_routes
 from bot.simulator.rest import rest
+from bot.simulator.sound import sound
 from bot.simulator.tools import tools
 from bot.simulator.world import World
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self'; "
+        "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
@@ -33,7 +35,7 @@ def create_app(world: World, host: str) -> Flask:
     """The WSGI application around a world; ``host`` is what it listens on, and may be called by."""
     app = Flask(__name__)
     app.extensions["simulator"] = world
-    for blueprint in (rest, control, tools, page):
+    for blueprint in (rest, payment_routes, control, tools, sound, page):
         app.register_blueprint(blueprint)
     app.before_request(lambda: _guard(host))
     app.after_request(_harden)

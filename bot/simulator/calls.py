@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bot.simulator import conferences, recordings
+from bot.simulator import conferences, payments, recordings
 from bot.simulator.errors import ControlError
 from bot.simulator.model import Call, RecordingPlan, new_sid
 from bot.simulator.world import World
@@ -124,6 +124,7 @@ def hang_up(world: World, call: Call) -> None:
     call.status = "completed" if answered else "no-answer" if call.parent else "canceled"
     call.ended_at = call.updated_at = world.clock.now()
     world.tell_call(call)
+    payments.hang_up(world, call.sid)
     if not call.parent:
         recordings.end_all(world, call.sid)
     for leg in conferences.hang_up(world, call.sid):

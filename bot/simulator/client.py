@@ -66,6 +66,10 @@ class SimulatorClient:
         """A parent's SID ends the whole call, a leg's that leg alone."""
         self._send("POST", f"/sim/calls/{call}/hangup")
 
+    def press(self, call: str, keys: str) -> int:
+        """Press keys (0-9, * and #) on a leg, 0.1 s each; how many were pressed before it hung up, if it did."""
+        return int(self._send("POST", f"/sim/calls/{call}/keys", {"keys": keys})["pressed"])
+
     def start_recording(self, owner: str, **wanted: Any) -> str:
         """Start recording a call or a conference; the recording's SID."""
         noun = "conferences" if owner.startswith("CF") else "calls"
@@ -74,6 +78,10 @@ class SimulatorClient:
     def set_recording(self, recording: str, state: str, **more: Any) -> Json:
         """Change a recording behind the bot's back: in-progress, paused, completed or absent."""
         return self._send("POST", f"/sim/recordings/{recording}/state", {"state": state} | more)
+
+    def audio(self, recording: str) -> bytes:
+        """A recording's sound so far, as a WAV file."""
+        return self._ask("GET", f"/sim/recordings/{recording}/audio")
 
     def open_conference(self, name: str, call: str | None = None) -> str:
         return str(self._send("POST", "/sim/conferences", {"name": name, "call": call})["conference"])
@@ -154,14 +162,18 @@ class SimulatorClient:
         self._send("POST", "/sim/reset")
 
     def _send(self, method: str, path: str, body: Json | None = None) -> Json:
+        answer: Json = json.loads(self._ask(method, path, body))
+        return answer
+
+    def _ask(self, method: str, path: str, body: Json | None = None) -> bytes:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
             headers = {"Content-Type": "application/json"} if body is not None else {}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             reply = connection.getresponse()
-            answer: Json = json.loads(reply.read())
+            answer = reply.read()
         finally:
             connection.close()
         if reply.status >= 400:
-            raise SimulatorRefused(reply.status, str(answer.get("error")))
+            raise SimulatorRefused(reply.status, str(json.loads(answer).get("error")))
         return answer

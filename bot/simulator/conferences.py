@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.simulator import recordings
 from bot.simulator.errors import ControlError
-from bot.simulator.model import Conference, new_sid
+from bot.simulator.model import Conference, Visit, new_sid
 from bot.simulator.world import World
 
 
@@ -34,18 +34,23 @@ def join(world: World, conference: Conference, leg: str) -> None:
 
 def leave(world: World, conference: Conference, leg: str) -> None:
     """A leg goes out; the last one to do so ends the conference."""
-    if conference.participants.pop(leg, None) is None:
+    if leg not in conference.participants:
         raise ControlError(404, f"call {leg} is not in conference {conference.sid}")
-    conference.updated_at = world.clock.now()
+    _go_out(conference, leg, world.clock.now())
     world.tell_conference(conference, "participant-leave", leg)
     if not conference.participants:
         end(world, conference, leg)
 
 
+def _go_out(conference: Conference, leg: str, now: float) -> None:
+    conference.visits.append(Visit(leg, conference.participants.pop(leg), now))
+    conference.updated_at = now
+
+
 def end(world: World, conference: Conference, ended_by: str | None) -> None:
     """Everybody is out, and its recordings are over."""
     for other in list(conference.participants):
-        del conference.participants[other]
+        _go_out(conference, other, world.clock.now())
         world.tell_conference(conference, "participant-leave", other)
     conference.status = "completed"
     conference.ended_at = conference.updated_at = world.clock.now()

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint
 
-from bot.simulator import calls, conferences, recordings, views
+from bot.simulator import calls, conferences, keypad, recordings, views
 from bot.simulator.body import Body
 from bot.simulator.errors import ControlError
 from bot.simulator.exchange import the_world
@@ -93,6 +93,14 @@ def hang_up(sid: str) -> Json:
         found = world.call(sid)
         calls.hang_up(world, found)
         return views.leg(found)
+
+
+@control.post("/calls/<sid>/keys")
+def press(sid: str) -> Json:
+    body = Body()
+    keys = body.text("keys")
+    body.done()
+    return {"pressed": keypad.press(the_world(), sid, keys)}
 
 
 @control.post("/calls/<sid>/recordings")

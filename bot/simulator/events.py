@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bot.simulator.clock import rfc2822
 from bot.simulator.model import API_VERSION, Call, Conference, Recording
+from bot.simulator.payment_session import Payment
 
 
 def call_event(account: str, call: Call, status: str, now: float) -> dict[str, str]:
@@ -75,4 +76,27 @@ def conference_event(account: str, conference: Conference, event: str, leg: str 
             "Muted": "false",
             "StartConferenceOnEnter": "true",
         }
+    return params
+
+
+def payment_event(account: str, payment: Payment, root: str) -> dict[str, str]:
+    """What every event of a payment session tells. The call is named by its parent leg, as documented."""
+    plan = payment.plan
+    params = {
+        "AccountSid": account,
+        "CallSid": root,
+        "Sid": payment.sid,
+        "DateCreated": rfc2822(payment.created_at),
+        "DateUpdated": rfc2822(payment.updated_at),
+        "PaymentConnector": plan.connector,
+        "PaymentMethod": "credit-card",
+    }
+    if plan.charge is None:
+        params["TokenType"] = plan.token_type
+    else:
+        params |= {"ChargeAmount": plan.charge, "Currency": plan.currency}
+    if payment.required:
+        params["Required"] = ",".join(payment.required)
+    for shown in payment.captured.values():
+        params |= shown
     return params

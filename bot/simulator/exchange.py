@@ -18,8 +18,10 @@ from bot.simulator.faults import Fault
 from bot.simulator.journal import Entry
 from bot.simulator.world import Credentials, World
 
-Act = Callable[[bool], tuple[int, dict[str, Any]]]
-"""What a request does, under the world's lock, and its answer. True: do nothing, and answer with a wrong status."""
+Act = Callable[[bool], tuple[int, dict[str, Any] | Response]]
+"""What a request does, under the world's lock, and its answer: JSON, or a reply of another kind. True: do nothing, and
+answer with a wrong status.
+"""
 
 _PAGES = {
     "500": "<!DOCTYPE html><html><head><title>500</title></head><body><h1>Internal Server Error</h1></body></html>",
@@ -116,6 +118,9 @@ def _reply(world: World, asked: Asked, act: Act, entry: Entry, fault: Fault | No
             entry.applied_at = time.time()
     except TwilioError as refused:
         http, body = refused.http, resources.error(refused)
+    if isinstance(body, Response):
+        entry.reply = {"http": http, "code": None, "status": None}
+        return body
     entry.reply = {"http": http, "code": body.get("code"), "status": body.get("status") if http < 400 else None}
     response = Response(json.dumps(body), http, mimetype="application/json")
     if http == 401:

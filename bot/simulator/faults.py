@@ -32,8 +32,8 @@ KINDS = (
 )  # fmt: skip
 COMMANDS = ("pause", "resume", "stop")
 REQUESTS = (
-    *COMMANDS, "update", "start", "list", "fetch-recording", "fetch-call", "list-calls", "end-call",
-    "fetch-conference", "list-conferences", "participants", "other",
+    *COMMANDS, "update", "start", "list", "fetch-recording", "fetch-audio", "fetch-call", "list-calls", "end-call",
+    "fetch-conference", "list-conferences", "participants", "payment", "payment-update", "other",
 )  # fmt: skip
 TARGETS = ("any", "command", *REQUESTS)
 

@@ -6,8 +6,10 @@ They are changed in place, always under the world's lock. Times are seconds sinc
 from __future__ import annotations
 
 import secrets
+import threading
 import time
 from dataclasses import dataclass, field
+from typing import Protocol
 
 API_VERSION = "2010-04-01"
 
@@ -41,6 +43,13 @@ class KeyPress:
     at: float
 
 
+class Listener(Protocol):
+    """Whatever waits for keys on a leg: the last one in ``Call.listeners`` gets them."""
+
+    def key(self, key: str) -> None:
+        """One key was pressed. Called under the world's lock; must not wait."""
+
+
 @dataclass(slots=True)
 class Call:
     """One leg. The parent leg is what Twilio names the call by; the legs it dialled have it as their parent."""
@@ -64,6 +73,12 @@ class Call:
     """Every key that was pressed on this leg, in order. Their tones are in the recordings that ran meanwhile."""
     heard: list[tuple[float, str]] = field(default_factory=list)
     """What the person on this leg was told, and when: prompts, in words."""
+    listeners: list[Listener] = field(default_factory=list)
+    """Who waits for keys; only the last one gets them. Without any, a key is only a tone."""
+    pressing: int = 0
+    """How many sequences of keys are under way or queued here. Whoever waits for keys goes on waiting meanwhile."""
+    finger: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever presses keys here, so that two sequences never mix. Taken before the world's lock."""
 
     @property
     def root(self) -> str:
@@ -72,6 +87,15 @@ class Call:
     @property
     def over(self) -> bool:
         return self.status in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A leg's stay in a conference, from when until when."""
+
+    leg: str
+    since: float
+    until: float
 
 
 @dataclass(slots=True)
@@ -86,6 +110,8 @@ class Conference:
     status: str = "init"
     participants: dict[str, float] = field(default_factory=dict)
     """Leg SID -> since when."""
+    visits: list[Visit] = field(default_factory=list)
+    """Who was in it before, and when."""
     ended_at: float | None = None
     ended_by: str | None = None
     sequence: int = 0
@@ -145,13 +171,16 @@ class Recording:
             self.changes.append((state, now))
         self.updated_at = now
 
-    def stretches(self, now: float) -> list[Stretch]:
-        """What has been recorded, skipped or silenced so far; empty stretches are left out."""
+    def spans(self, now: float) -> list[tuple[str, float, float]]:
+        """What has been recorded, skipped or silenced so far, from when until when; empty spans are left out."""
         ends = [start for _, start in self.changes[1:]] + [now if self.ended_at is None else self.ended_at]
+        return [(state, start, end) for (state, start), end in zip(self.changes, ends, strict=True) if end > start]
+
+    def stretches(self, now: float) -> list[Stretch]:
+        """The same in seconds of call time."""
         return [
             Stretch(state, round(start - self.origin, 3), round(end - self.origin, 3))
-            for (state, start), end in zip(self.changes, ends, strict=True)
-            if end > start
+            for state, start, end in self.spans(now)
         ]
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from bot.simulator import calls, views
+from bot.simulator import calls, keypad, views
 from bot.simulator.errors import ControlError
 from bot.simulator.exchange import the_world
 from bot.simulator.faults import KINDS, TARGETS
@@ -57,6 +57,12 @@ def change_call(sid: str, what: str) -> Response:
     with world.lock:
         act = calls.answer if what == "answer" else calls.hang_up
         act(world, world.call(sid))
+    return _back()
+
+
+@page.post("/calls/<sid>/keys")
+def press(sid: str) -> Response:
+    keypad.press(the_world(), sid, _text("keys") or "")
     return _back()
 
 
@@ -120,6 +126,7 @@ def _live() -> dict[str, Any]:
             "callbacks": world.sender.counts(),
             "frozen": world.clock.frozen,
             "webhook_base": world.settings.webhook_base,
+            "keys": keypad.KEYS,
         }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from bot.simulator import calls, recordings, resources
+from bot.simulator import calls, recordings, resources, sound
 from bot.simulator.errors import ControlError, TwilioError, invalid_parameter, not_eligible, not_found
 from bot.simulator.exchange import Asked, run, the_world
 from bot.simulator.model import API_VERSION, Call, Conference, Recording, RecordingPlan
@@ -93,6 +93,21 @@ def fetch_recording(account: str, target: str, call: str | None = None) -> Respo
         return 200, resources.recording(account, found, world.clock.now())
 
     return run(Asked("fetch-recording", account, call, target), act)
+
+
+@rest.get("/Accounts/<account>/Recordings/<target>")
+@rest.get("/Accounts/<account>/Recordings/<target>.wav")
+def fetch_audio(account: str, target: str) -> Response:
+    """The sound of a recording as a WAV file, once it lists as completed."""
+
+    def act(_wrong: bool) -> tuple[int, Response]:
+        world = the_world()
+        found = world.recordings.get(target)
+        if found is None or found.listed_status != "completed":
+            raise not_found(request.path)
+        return 200, sound.later(sound.score(world, found))
+
+    return run(Asked("fetch-audio", account, target=target), act)
 
 
 @rest.get("/Accounts/<account>/Calls.json")

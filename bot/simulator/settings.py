@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from bot.simulator.connector import OUTCOMES
 from bot.simulator.errors import ControlError
 
 _MAX_SECONDS = 600.0
@@ -30,6 +31,8 @@ class Settings:
     """How long each callback waits before it is sent. Real seconds; those of one call stay in order."""
     callback_retry_5xx: bool = False
     """Also repeat what was answered with a 5xx. Twilio by itself repeats only what could not connect."""
+    connector: str = "ok"
+    """What the payment gateway does: ``ok``, or fails as ``payment-connector-error`` or ``internal-error``."""
     completion_seconds: float = 0.0
     """How long a finished recording still lists as ``processing``, and its callback waits. Real seconds."""
 
@@ -38,6 +41,7 @@ _CHOICES = {
     "repeat": ("ok", "21220"),
     "parent_events": ("all", "completed"),
     "callbacks": ("send", "hold", "drop"),
+    "connector": OUTCOMES,
 }
 
 

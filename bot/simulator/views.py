@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bot.simulator.model import Call, Conference, Recording
+from bot.simulator.payment_session import Payment
 from bot.simulator.world import World
 
 
@@ -40,6 +41,20 @@ def leg(found: Call) -> dict[str, Any]:
         "created_at": found.created_at,
         "answered_at": found.answered_at,
         "ended_at": found.ended_at,
+        "listening": bool(found.listeners),
+        "keypad": found.status == "in-progress" and bool(found.listeners),
+        "keys_pressed": len(found.keys),
+    }
+
+
+def payment(found: Payment) -> dict[str, Any]:
+    """A payment session, without a digit of it."""
+    return {
+        "sid": found.sid,
+        "leg": found.call,
+        "state": found.state,
+        "capture": found.capturing,
+        "required": list(found.required),
     }
 
 
@@ -61,6 +76,7 @@ def call(world: World, root: Call) -> dict[str, Any]:
         **leg(root),
         "seconds": round(until - root.created_at, 3),
         "legs": [leg(one) for one in world.legs(root.sid)],
+        "payments": [payment(one) for one in world.payments.values() if world.calls[one.call].root == root.sid],
         "conferences": [conference(world, one) for one in world.conferences_with(root.sid)],
         "recordings": [recording(world, one) for one in world.recordings_at(root.sid)],
     }

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from bot.simulator.callbacks import CallbackSender
 from bot.simulator.clock import Clock
 from bot.simulator.errors import ControlError
-from bot.simulator.events import call_event, conference_event, recording_event
+from bot.simulator.events import call_event, conference_event, payment_event, recording_event
 from bot.simulator.faults import Faults
 from bot.simulator.journal import Journal
 from bot.simulator.model import Call, Conference, Recording
+from bot.simulator.payment_session import Payment
 from bot.simulator.settings import Settings
 
 
@@ -33,6 +35,8 @@ class World:
 
     def __init__(self, credentials: Credentials, settings: Settings) -> None:
         self.lock = threading.RLock()
+        self.changed = threading.Condition(self.lock)
+        """Notified when a key is pressed, keys are done, or a leg is answered or over: what call flows wait for."""
         self.credentials = credentials
         self.settings = settings
         self.sender = CallbackSender(credentials.auth_token)
@@ -50,10 +54,14 @@ class World:
         self.recordings: dict[str, Recording] = {}
         self.recordings_of: dict[str, list[str]] = {}
         """Parent call or conference SID -> its recordings, oldest first."""
+        self.payments: dict[str, Payment] = {}
+        self.paid: dict[tuple[Any, ...], Payment] = {}
+        """Requests about payments that were processed: the same ones again change nothing."""
 
     def reset(self) -> None:
         """Forget all but where the webhooks go."""
         self.generation += 1
+        self.changed.notify_all()
         self.settings = Settings(webhook_base=self.settings.webhook_base)
         self._empty()
         self.faults.clear()
@@ -119,6 +127,12 @@ class World:
         params = conference_event(self.account, conference, event, leg, self.clock.now())
         owner = self.calls.get(conference.owner or "")
         self._send(owner.root if owner else conference.sid, "conference-status", params)
+
+    def tell_payment(self, payment: Payment, told: dict[str, str]) -> None:
+        """Send an event of a payment session to where its last request said."""
+        root = self.calls[payment.call].root
+        params = payment_event(self.account, payment, root) | told
+        self._send(root, "", params, payment.callback_url)
 
     def _send(self, lane: str, route: str, params: dict[str, str], url: str | None = None, delay: float = 0.0) -> None:
         target = url or f"{self.settings.webhook_base}/twilio/{route}"

@@ -35,6 +35,20 @@ from bot.messages import (
     Take,
     Wait,
 )
+from bot.payment import (
+    AskField,
+    CompletePayment,
+    Delivered,
+    EndPayment,
+    Field,
+    OpenPayment,
+    PaymentReported,
+    SessionClosed,
+    SessionOpened,
+    SessionRefused,
+    Stage,
+    Via,
+)
 from bot.recording import decide, due, next_effect
 from tests.core.examples import ALICE, BOB, CONFERENCE, CRM, GUEST, IVR, LEG, PARENT, RE1, RE2, RE3, SAM, SID, START
 
@@ -77,6 +91,7 @@ class Chance:
             (3, self._recording),
             (3, self._call),
             (1, self._conference),
+            (2, self._payment),
             (
                 0.3,
                 lambda: self._random.choice([Stop(by=CRM), Take(by=ALICE, agent="alice"), Take(by=BOB, agent="bob")]),
@@ -118,6 +133,27 @@ class Chance:
         event = self._random.choice(["participant-join", "participant-leave", "conference-end"])
         participant = self._random.choice([SID, LEG, GUEST])
         return ConferenceReported(conference=CONFERENCE, event=event, participant=participant)
+
+    def _payment(self) -> Message:
+        payment = self._random.choice(["p1", "p2"])
+        by = self._random.choice([ALICE, BOB, IVR])
+        field = self._random.choice([Field.CARD_NUMBER, Field.SECURITY_CODE])
+        via = self._random.choice([Via.AGENT, Via.FLOW])
+        fields = (Field.CARD_NUMBER, Field.SECURITY_CODE) if via is Via.AGENT else ()
+        makes: list[Callable[[], Message]] = [
+            lambda: OpenPayment(by=by, id=payment, hold_id=f"h{payment}", via=via, fields=fields, max_seconds=40),
+            lambda: SessionOpened(by=by, id=payment, sid=self._random.choice(["PK1", "PK1", None])),
+            lambda: AskField(by=by, id=payment, field=field),
+            lambda: PaymentReported(id=payment, field=field, ask=self._random.randint(1, 3), is_entered=True),
+            lambda: PaymentReported(id=payment, field=field, ask=1, error="timeout"),
+            lambda: CompletePayment(by=by, id=payment),
+            lambda: SessionRefused(by=by, id=payment, why="late", field=self._random.choice([field, None])),
+            lambda: PaymentReported(id=payment, sid="PK1", result=self._random.choice(["success", "internal-error"])),
+            lambda: EndPayment(by=by, id=payment, why=self._random.choice(["cancelled", "not-proven"])),
+            lambda: Delivered(id=payment, ok=self._random.random() < 0.5),
+            lambda: SessionClosed(id=payment, ok=self._random.random() < 0.5),
+        ]
+        return self._random.choice(makes)()
 
     def _came(self) -> Came:
         sids = self._random.sample(RECORDINGS, self._random.randint(0, 3))
@@ -383,10 +419,12 @@ class Walk:
         if is_safe(call, now):
             assert self.history.proves(call), f"safe without proof after {message}"
             assert all(one.state is State.PAUSED for one in call.live)
+        self._check_payment(before, message)
         if call.over:
             assert call.holds == ()
             assert call.live == (), f"a recording lives on after {message}"
-            assert call.claim is not None or call.left_behind or due(call, now) is None
+            is_delivering = call.payment is not None and call.payment.stage is Stage.DELIVERING
+            assert call.claim is not None or call.left_behind or is_delivering or due(call, now) is None
             assert not isinstance(effect, Look)
             if isinstance(effect, Command):
                 assert (effect.wish, effect.target.owner in call.left) == (Wish.RECORDING, True)
@@ -400,6 +438,23 @@ class Walk:
             assert falls_due <= now + LONGEST_WAIT or call.reconfirm_at, f"a pause was put off after {message}"
         changed = (desired(before), observed(before), before.agent) != (desired(call), observed(call), call.agent)
         assert has_facts or not changed, f"a change without a fact after {message}"
+
+    def _check_payment(self, before: Call, message: Message) -> None:
+        """Open exactly as long as its hold; a field is asked for only where it is safe; nothing of it is forgotten."""
+        payment = self.call.payment
+        if payment is None:
+            return
+        assert not payment.is_open or any(hold.id == payment.hold for hold in self.call.holds)
+        assert payment.is_open or payment.captures == ()
+        if isinstance(message, AskField) and before.payment is not None and payment.asks > before.payment.asks:
+            assert is_safe(before, self.now), "a card was asked for without proof"
+        if payment.close_at is not None:
+            falls_due = due(self.call, self.now)
+            assert falls_due is not None
+            assert falls_due <= payment.close_at
+            assert not self.call.over
+        if payment.stage is Stage.DELIVERING:
+            assert due(self.call, self.now) is not None
 
 
 def walk(seed: int, steps: int, expiry: Literal["resume", "alert"]) -> Walk:

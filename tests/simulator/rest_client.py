@@ -47,16 +47,19 @@ class Rest:
 
     def __init__(self, url: str, user: str = ACCOUNT, password: str = TOKEN) -> None:
         self.url = url
-        self._basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        self.basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+
+    @staticmethod
+    def where(path: str) -> str:
+        return path if path.startswith("/") else f"/2010-04-01/Accounts/{ACCOUNT}/{path}"
 
     def send(self, method: str, path: str, form: dict[str, str] | None = None, timeout: float = 5.0) -> Reply:
         """``path`` is below the account, or absolute if it begins with a slash."""
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-        where = path if path.startswith("/") else f"/2010-04-01/Accounts/{ACCOUNT}/{path}"
-        headers = {"Authorization": self._basic, "Content-Type": "application/x-www-form-urlencoded"}
+        headers = {"Authorization": self.basic, "Content-Type": "application/x-www-form-urlencoded"}
         try:
-            connection.request(method, where, urlencode(form or {}) or None, headers)
+            connection.request(method, self.where(path), urlencode(form or {}) or None, headers)
             reply = connection.getresponse()
             return Reply(reply.status, dict(reply.headers), reply.read().decode())
         finally:

@@ -1,4 +1,4 @@
-"""The shape of a recording as Twilio publishes it for "Update a recording": every field, pattern and enumeration."""
+"""The shapes of recordings and payment sessions as Twilio publishes them: every field, pattern and enumeration."""
 
 from __future__ import annotations
 
@@ -66,9 +66,22 @@ RECORDING: dict[str, Any] = {
     },
 }  # fmt: skip
 
-_validator = Draft202012Validator(RECORDING, format_checker=_formats)
+PAYMENT: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["account_sid", "call_sid", "sid", "date_created", "date_updated", "uri"],
+    "properties": {
+        "account_sid": _sid("AC"),
+        "call_sid": _sid("CA"),
+        "sid": _sid("PK"),
+        "date_created": _DATE,
+        "date_updated": _DATE,
+        "uri": _TEXT,
+    },
+}
 
 
-def problems(recording: dict[str, Any]) -> list[str]:
-    """What is wrong with this recording's shape; nothing, if it is Twilio's."""
-    return [f"{error.json_path}: {error.message}" for error in _validator.iter_errors(recording)]
+def problems(shown: dict[str, Any], shape: dict[str, Any] = RECORDING) -> list[str]:
+    """What is wrong with a recording's shape, or another one's; nothing, if it is Twilio's."""
+    validator = Draft202012Validator(shape, format_checker=_formats)
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(shown)]
