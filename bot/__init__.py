@@ -14,7 +14,7 @@ The map, from the inside out; imports point this way only::
     recording    PURE  decide(call, message, now) -> Decision(call, facts, effect)
     audit/       the log: entry bytes, Merkle tree, journal (the one write transaction), checkpoints, verify
     storage/     engine, tables, one module per noun
-    telephony/   Twilio: gateway, signature, webhook -> message
+    telephony/   Twilio: gateway, signature, webhook -> message, keys -> a choice, TwiML
     control      CallControl: pause, resume, stop, receive, converge; the only place that commands Twilio
     intake, peers, results, outage   its parts: callbacks taken in, calls that share a conference, when somebody who
                  waits is told what, and whether Twilio as a whole is away

@@ -27,7 +27,10 @@ from bot.web import (
     api,
     auth,
     errors,
+    flow,
     health,
+    menu,
+    pay,
     pay_status,
     present,
     review,
@@ -58,7 +61,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bot"] = wire(settings)
     security.set_up(app, settings)
     errors.set_up(app)
-    for room in (auth, agent, agent_payment, webhooks, steps, pay_status, api, review, health):
+    rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
+    for room in rooms:
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals.update(
         current_user=auth.current_user, beat=lambda: secrets.token_hex(4), trouble=present.trouble

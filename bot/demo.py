@@ -125,7 +125,10 @@ def _environment(kept: Kept, port: int, simulator_port: int, instance: Path) -> 
 
 def _clean_environment() -> dict[str, str]:
     """Ours, without anything that would lead to a real account."""
-    theirs = ("TWILIO_", "DATABASE_", "PAUSE_", "WEB_", "GUNICORN_", "TRUSTED_", "REDIRECT_", "AUDIT_")
+    theirs = (
+        "TWILIO_", "DATABASE_", "PAUSE_", "WEB_", "GUNICORN_", "TRUSTED_", "REDIRECT_", "AUDIT_", "PAYMENT_", "VOICE_",
+        "DTMF_",
+    )  # fmt: skip
     return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
 
 

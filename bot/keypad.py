@@ -133,11 +133,16 @@ class Payments:
         """Only with a payment id is it safe to answer with `<Pay>`."""
         return self._open(sid, by, Via.FLOW, self._settings.payment_amount)
 
-    def moved_on(self, sid: str, by: By) -> None:
-        """The flow is somewhere else, so `<Pay>` is over, and its result was lost."""
+    def unfinished(self, sid: str) -> str | None:
+        """The phone flow's payment of which Twilio has not said yet what came of it."""
         payment = self._payment(sid)
-        if payment is not None and payment.is_open and payment.via is Via.FLOW:
-            self._control.tell(sid, EndPayment(by=by, id=payment.id, why="no-result"))
+        return payment.id if payment is not None and payment.is_open and payment.via is Via.FLOW else None
+
+    def moved_on(self, sid: str, payment_id: str, by: By) -> None:
+        """The flow is somewhere else, so this `<Pay>` is over, and its result was lost. It is named because this may be
+        carried out late: another may be open by then.
+        """
+        self._control.tell(sid, EndPayment(by=by, id=payment_id, why="no-result"))
 
     # What Twilio reports
 

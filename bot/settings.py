@@ -19,6 +19,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from bot.errors import SettingsInvalid
 
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
+CONTACT_PATTERN = r"^(client:[^\s\"<>]{1,121}|\+[1-9][0-9]{5,14}|sips?:[^\s\"<>]{3,250})$"
+CODE_PATTERN = r"^\*[0-9]$"
 WEBHOOK_KEY_BYTES_MIN = 24
 AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
 
@@ -52,6 +54,9 @@ class Settings(BaseSettings):
     pause_failure: Literal["keep-trying", "stop"] = "keep-trying"
     trusted_proxies: int = Field(default=0, ge=0, le=10)
     redirect_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    voice_fallback: str | None = Field(default=None, pattern=CONTACT_PATTERN)
+    dtmf_pause_code: str = Field(default="*7", pattern=CODE_PATTERN)
+    dtmf_resume_code: str = Field(default="*8", pattern=CODE_PATTERN, validate_default=True)
     payment_connector: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     payment_amount: Decimal | None = Field(default=None, gt=0, lt=1_000_000, max_digits=8, decimal_places=2)
     payment_currency: str = Field(default="usd", pattern=r"^[a-z]{3}$")
@@ -100,6 +105,13 @@ class Settings(BaseSettings):
     def _is_the_longer_limit(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("pause_max_seconds", 0):
             raise ValueError("must be at least PAUSE_MAX_SECONDS")
+        return value
+
+    @field_validator("dtmf_resume_code")
+    @classmethod
+    def _is_another_code(cls, value: str, info: ValidationInfo) -> str:
+        if value == info.data.get("dtmf_pause_code"):
+            raise ValueError("must differ from DTMF_PAUSE_CODE")
         return value
 
     @field_validator("redirect_hosts", mode="before")

@@ -127,6 +127,14 @@ def at(connection: Connection, *candidates: str | None) -> At | None:
     return next((known[contact] for contact in wanted if contact in known), None)
 
 
+def agents_contacts(connection: Connection, name: str | None = None) -> list[str]:
+    """Where agents who may work can be rung: this one, or all, in the order of their names."""
+    query = select(contacts.c.contact).join(users, users.c.name == contacts.c.user)
+    working = query.where(users.c.role == Role.AGENT.value, users.c.is_disabled.is_(False))
+    wanted = working if name is None else working.where(users.c.name == name)
+    return list(connection.execute(wanted.order_by(users.c.name, contacts.c.contact)).scalars())
+
+
 def normal_contact(contact: str) -> str:
     """`client:` identities as they are; SIP addresses without parameters, in lower case; numbers without spaces."""
     contact = contact.strip()

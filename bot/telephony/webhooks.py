@@ -31,6 +31,9 @@ CONFERENCE_FIELDS = (
     "ConferenceSid", "CallSid", "AccountSid", "StatusCallbackEvent", "SequenceNumber", "Timestamp",
 )  # fmt: skip
 STEP_FIELDS = ("CallSid", "AccountSid")
+DIAL_FIELDS = ("DialCallStatus",)
+KEYS_FIELDS = ("Digits",)
+"""Read by `web.steps.pressed` alone, which reduces them on the spot."""
 
 CALL_STATUSES = {
     "queued", "initiated", "ringing", "in-progress", "answered", "completed", "busy", "failed", "no-answer", "canceled",

@@ -6,7 +6,7 @@ Anything else is refused: whoever could choose the target could hear the card.
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 URL_CHARACTERS_MAX = 2_000
 
@@ -23,5 +23,12 @@ def is_allowed(url: str, hosts: Collection[str]) -> bool:
     except ValueError:
         return False
     if not parts.scheme and not parts.netloc:
-        return url.startswith("/")
+        return url.startswith("/") and not url.startswith("//")
     return parts.scheme in {"http", "https"} and "@" not in parts.netloc and host in hosts
+
+
+def with_parameter(url: str, name: str, value: str) -> str:
+    """The same URL with one parameter more. It is not taken apart and rebuilt: what was allowed stays as it was."""
+    before, hash_sign, fragment = url.partition("#")
+    joint = "" if before.endswith(("?", "&")) else "&" if "?" in before else "?"
+    return f"{before}{joint}{urlencode({name: value})}{hash_sign}{fragment}"

@@ -21,7 +21,7 @@ END_SECONDS = 12.0
 LOOK_SECONDS = 0.05
 PER_PROJECT = (
     "SECRET_KEY", "PUBLIC_BASE_URL", "TWILIO_", "AUDIT_", "DATABASE_", "PAUSE_", "TRUSTED_", "REDIRECT_", "WEB_",
-    "PORT", "HOST", "FLASK_", "GUNICORN_",
+    "PORT", "HOST", "FLASK_", "GUNICORN_", "PAYMENT_", "VOICE_", "DTMF_",
 )  # fmt: skip
 """Beginnings of what an environment may say to the bot: none of it reaches a test unless the test says it."""
 

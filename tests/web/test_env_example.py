@@ -112,6 +112,15 @@ def test_everything_missing_is_named_at_once() -> None:
         ("audit_origin", "two words"),
         ("audit_checkpoint_seconds", "0"),
         ("web_threads", "1"),
+        ("voice_fallback", "desk"),
+        ("voice_fallback", "client:"),
+        ("voice_fallback", "+49 30 123456"),
+        ("voice_fallback", "client:the desk"),
+        ("dtmf_pause_code", "7"),
+        ("dtmf_pause_code", "**"),
+        ("dtmf_pause_code", "*78"),
+        ("dtmf_resume_code", "#8"),
+        ("dtmf_resume_code", "*7"),
     ],
 )
 def test_bad_value_is_named_without_itself(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,6 +139,13 @@ def test_bad_value_is_named_without_itself(name: str, value: str, monkeypatch: p
 def test_half_an_api_key_is_refused() -> None:
     with pytest.raises(SettingsInvalid, match="TWILIO_API_KEY_SECRET"):
         Settings.read(**GOOD, twilio_api_key_sid="SK" + "1" * 32)
+
+
+@pytest.mark.usefixtures("web_bare")
+def test_code_that_pauses_and_resumes_is_refused() -> None:
+    with pytest.raises(SettingsInvalid, match="DTMF_RESUME_CODE: must differ"):
+        Settings.read(**GOOD, dtmf_pause_code="*8")
+    assert Settings.read(**GOOD, dtmf_pause_code="*8", dtmf_resume_code="*7").dtmf_pause_code == "*8"
 
 
 @pytest.mark.usefixtures("web_bare")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from tests.conftest import ALICE
@@ -99,10 +100,19 @@ def test_database_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Be
     assert pause(flow, call) == NEXT
 
 
+def test_log_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Bench) -> None:
+    call = flow.place_call()
+    with flow.services.database.write() as connection:
+        connection.execute(text("DELETE FROM head"))
+    assert pause(flow, call) == FAILED
+    assert resume(flow, call) == NEXT
+
+
 @pytest.mark.parametrize(
     "target",
     [
-        "", "flow", "//evil.example.com/x", "/\\evil.example.com", "https://evil.example.com/x", "javascript:alert(1)",
+        "", "flow", "//evil.example.com/x", "////evil.example.com/x",
+        "/\\evil.example.com", "https://evil.example.com/x", "javascript:alert(1)",
         "https://flows.example.com@evil.example.com/", "https://evil.example.com#flows.example.com", "ftp://flows.example.com/",
         "https://flows.example.com.evil.example.com/", "/a b", "/a\nb", "http://[", "/" + "a" * 2000,
     ],
