@@ -65,7 +65,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     for room in rooms:
         app.register_blueprint(room.blueprint)
     app.jinja_env.globals.update(
-        current_user=auth.current_user, beat=lambda: secrets.token_hex(4), trouble=present.trouble
+        current_user=auth.current_user,
+        beat=lambda: secrets.token_hex(4),
+        trouble=present.trouble,
+        holder_name=present.holder_name,
     )
     return app
 

@@ -122,6 +122,7 @@ def _environment(kept: Kept, port: int, simulator_port: int, instance: Path) -> 
         "AUDIT_ORIGIN": "demo.invalid/pci-pause-bot",
         "AUDIT_SIGNING_KEY_FILE": str(instance / "demo-key.pem"),
         "PAYMENT_CONNECTOR": "Default",
+        "PAYMENT_AMOUNT": "20.45",
         "PAYMENT_RESULT_URL": f"http://{HOST}:{simulator_port}/results",
         "PAYMENT_RESULT_SECRET": kept.result_secret,
         "DATABASE_URL": f"sqlite:///{instance / 'demo.sqlite3'}",

@@ -90,7 +90,9 @@ def _lost(call: Call, payment: Payment, why: str) -> Decision:
 
 
 def session_closed(call: Call, payment: Payment, message: SessionClosed, now: datetime) -> Decision:
-    """Nothing listens to keys any more, so a hold that stayed for that reason may end."""
+    """Nothing listens to keys any more, so a hold that stayed at its hard limit may end. Any other still has its last
+    seconds, in which a caller may yet be pressing keys.
+    """
     if payment.close_at is None:
         return Decision(call=call)
     tries = payment.close_tries + 1
@@ -100,7 +102,8 @@ def session_closed(call: Call, payment: Payment, message: SessionClosed, now: da
     closed = replace(payment, close_at=None, close_tries=0)
     outcome = "success" if message.ok else "failure"
     fact = fact_of("payment.session_closed", closed, SYSTEM, outcome, detail={"session": payment.sid})
-    if not message.ok:
+    hold = hold_of(call, payment)
+    if not message.ok or hold is None or not hold.overdue:
         return Decision(call=replace(call, payment=closed), facts=(fact,))
     return _released(call, closed, SYSTEM, (fact,), now)
 

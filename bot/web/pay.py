@@ -26,6 +26,7 @@ STAR, HUNG_UP = "caller-interrupted-with-star", "caller-hung-up"
 
 NOT_NOW = "We are sorry, you cannot pay by card now. Please give no card number. An agent will help you."
 THANKS = "Thank you. Your payment was received."
+SAVED = "Thank you. Your card was saved."
 FAILED = "We are sorry, the payment did not go through. An agent will help you."
 UNCERTAIN = "We are sorry, your payment could not be confirmed. Please do not pay again. An agent will help you."
 
@@ -68,7 +69,7 @@ def done() -> Response:
         log.warning("step.without_database", step="pay/done", call=sid)
         is_paid = False
     if is_paid:
-        return steps.answer(twiml.say(THANKS), menu.shown())
+        return steps.answer(twiml.say(THANKS if services().settings.payment_amount else SAVED), menu.shown())
     if report.result == STAR:
         return steps.answer(menu.shown())
     if report.result == HUNG_UP:

@@ -214,10 +214,15 @@ def _until(at: datetime | None, now: datetime) -> int | None:
 
 
 def _kept_by(call: Call) -> str:
-    holders = ", ".join(sorted(hold.holder for hold in call.holds))
+    holders = ", ".join(sorted(holder_name(hold.holder) for hold in call.holds))
     if call.live:
         return f"Every known recording of this call is confirmed paused, for {holders}."
     return f"The recording could not be paused and was stopped instead, for {holders}. A new one begins afterwards."
+
+
+def holder_name(holder: str) -> str:
+    """As the page names it: nobody knows a payment by its SID."""
+    return "the payment by keypad" if holder.startswith("payment:") else holder
 
 
 def _show_recording(call: Call) -> Shown:

@@ -411,8 +411,24 @@ def test_time_limit_closes_the_session_before_the_recording_goes_on() -> None:
     assert {"hold.running_out", "payment.finished"} <= set(story.fact_types)
     assert payment_of(story).close_at == at(301)
     assert holders(story) == [f"payment:{SESSION}"]
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert (story.fact_types, holders(story)) == (["payment.session_closed"], [f"payment:{SESSION}"])
     story.converge(after=10)
     assert "hold.expired" in story.fact_types
+
+
+def test_payment_at_the_hard_limit_ends_once_its_session_is_closed() -> None:
+    story = opened()
+    for seconds in (290, 580, 870):
+        relist(story, seconds)
+        story.tell(AskField(by=ALICE, id=PAYMENT, field=CARD))
+    relist(story, 899)
+    story.converge(after=2)
+    assert {"hold.overdue", "payment.finished"} <= set(story.fact_types)
+    assert holders(story) == [f"payment:{SESSION}"]
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert story.fact_types == ["payment.session_closed", "hold.released"]
+    assert story.converge() == "resume CURRENT"
 
 
 def test_phone_flows_payment_at_its_limit_goes_on_if_twilio_speaks_of_it() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.conftest import ALICE
 from tests.e2e.agent_page import RECORDING, REPLY_MS, SAFE, CallPage, Desk
 from tests.e2e.processes import until
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, running_stack
 from tests.support.dtmf import digits_in
 
 CARD = "5555555555554444"
@@ -98,3 +99,30 @@ def test_agent_cancels_and_begins_again(stack: Stack, tidy_desk: Desk) -> None:
 
 def states(call: dict[str, Any]) -> list[str]:
     return [recording["state"] for recording in call["recordings"]]
+
+
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[Stack]:
+    """A bot whose pauses last three seconds."""
+    with running_stack(tmp_path, f"sqlite:///{tmp_path / 'bot.sqlite3'}", PAUSE_MAX_SECONDS="3") as stack:
+        yield stack
+
+
+def test_payment_of_which_nothing_is_heard_is_closed_before_the_recording_goes_on(
+    hurried: Stack, new_context: Callable[..., BrowserContext]
+) -> None:
+    """All of Twilio's callbacks are lost: the time limit ends the payment, and nothing listens to keys any more."""
+    twilio = hurried.twilio
+    call = twilio.place_call(agent=ALICE.contact).call
+    twilio.settle()
+    seen = Desk(new_context, hurried, {}).window(ALICE).call(call)
+    seen.press("Take card by keypad")
+    seen.says(SAFE)
+    twilio.set(callbacks="drop")
+    ask(seen, "Card number")
+    expect(seen.page.get_by_text("The pause reached its time limit.", exact=True)).to_be_visible(timeout=REPLY_MS)
+    until(lambda: twilio.call(call)["payments"][0]["state"] == "cancelled", 10, "the session is closed")
+    assert states(twilio.call(call)) == ["paused"]
+    until(lambda: states(twilio.call(call)) == ["in-progress"], 25, "the recording goes on")
+    types = [entry["type"] for entry in hurried.auditor.entries(call)]
+    assert types.index("payment.finished") < types.index("payment.session_closed") < types.index("hold.expired")

@@ -156,7 +156,7 @@ def test_step_that_comes_twice_asks_with_a_payment_of_its_own(dave: Caller) -> N
 def test_success_is_delivered_and_recorded_again_before_the_caller_is_thanked(dave: Caller, desk: Receiver) -> None:
     paying = dave.at("pay")
     thanked = ended(dave, paying, "success")
-    assert (thanked.tags, thanked.words) == (["Say", "Gather"], [pay.THANKS])
+    assert (thanked.tags, thanked.words) == (["Say", "Gather"], [pay.SAVED])
     assert is_recorded_again(dave)
     (got,) = desk.received
     body = json.loads(got.body)
@@ -174,7 +174,7 @@ def test_success_that_cannot_be_delivered_is_told_as_uncertain(dave: Caller, des
 
 def test_result_that_comes_twice_is_delivered_once_and_answered_alike(dave: Caller, desk: Receiver) -> None:
     paying = dave.at("pay")
-    assert [ended(dave, paying, "success").words for _ in range(2)] == [[pay.THANKS]] * 2
+    assert [ended(dave, paying, "success").words for _ in range(2)] == [[pay.SAVED]] * 2
     assert len(desk.received) == 1
 
 
@@ -213,7 +213,7 @@ def test_resume_that_twilio_leaves_unanswered_keeps_nobody_waiting(dave: Caller)
     paying = dave.at("pay")
     dave.bench.twilio.add_fault("delay", on="resume", call=dave.call, seconds=30)
     began = time.monotonic()
-    assert ended(dave, paying, "success").words == [pay.THANKS]
+    assert ended(dave, paying, "success").words == [pay.SAVED]
     assert time.monotonic() - began < REPLY_SECONDS_MAX
     dave.bench.twilio.clear_faults()
     assert dave.holders == []
@@ -226,7 +226,7 @@ def test_two_payments_in_one_call_are_two(dave: Caller, desk: Receiver) -> None:
     assert dave.holders == [f"payment:{payment_of(second)}"]
     ended(dave, first, "caller-interrupted-with-star")
     assert (dave.recordings, dave.holders) == (["paused"], [f"payment:{payment_of(second)}"])
-    assert ended(dave, second, "success").words == [pay.THANKS]
+    assert ended(dave, second, "success").words == [pay.SAVED]
     assert [got.headers["webhook-id"] for got in desk.received] == [payment_of(second)]
 
 
@@ -258,7 +258,7 @@ def test_database_that_is_away_after_the_card_still_delivers_and_the_rest_follow
     paying = dave.at("pay")
     with full_disk():
         said = ended(dave, paying, "success")
-        assert said.words == [pay.THANKS]
+        assert said.words == [pay.SAVED]
         assert len(desk.received) == 1
     until(lambda: is_recorded_again(dave))
     assert "payment.delivered" in dave.bench.types(dave.call)
