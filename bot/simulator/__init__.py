@@ -1,9 +1,9 @@
 """A stand-in for Twilio over real HTTP, in its own process: ``python -m bot.simulator --help``.
 
 It imports nothing of the bot. It speaks three things: Twilio's REST API (``/2010-04-01/...``), Twilio's signed webhooks
-(outwards, to ``{webhook-base}/twilio/call-status``, ``.../recording-status``, ``.../conference-status``), and a control
-API of its own (``/sim/...``) by which a test drives it, as a person does by the page at ``/``. ``client.py`` is a typed
-client for the latter.
+(outwards, to ``{webhook-base}/twilio/call-status``, ``.../recording-status``, ``.../conference-status``; for TwiML to
+``.../voice`` and wherever that leads), and a control API of its own (``/sim/...``) by which a test drives it, as a
+person does by the page at ``/``. ``client.py`` is a typed client for the latter.
 
 Map, from the outside in
     __main__      command line, signals            server      HTTP/1.1 with keep-alive, resets, dripped replies
@@ -12,6 +12,10 @@ Map, from the outside in
     control, tools  the control API's routes       page        the page at /
     calls, conferences, recordings                 what can happen to each; they change the world and send events
     keypad        keys pressed on a leg, one after another in real time
+    flow          a call's TwiML run in a thread of its own      line        saying, waiting, the script of a caller
+    gather, dial, pay                              the verbs that take a while
+    documents     requests for TwiML               twiml, reading, attributes, verbs    what is read from it
+    terms, cards  what a <Pay> wants, what a card is            script      the steps of a scripted call
     world, model  the state and its one lock       resources, paging    Twilio's JSON shapes
     events, signature  webhook parameters          callbacks   queues, order, retries
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
@@ -30,12 +34,18 @@ of the simulator's clock; times in the two logs are real ones.
                                      conference (null or a name), conference_recordings (default 0), answered (default
                                      true: else the last leg rings, and recording begins when it is answered), linked
                                      (default true: else the agent's leg has no ParentCallSid), direction (inbound or
-                                     outbound-api), channels (1, 2), track (inbound, outbound, both), source
+                                     outbound-api), channels (1, 2), track (inbound, outbound, both), source,
+                                     voice (default false: true runs the TwiML of {webhook_base}/twilio/voice) or
+                                     voice_url (runs that; either way nothing is recorded by default, and the TwiML
+                                     answers the call and dials), script (see below)
                                      -> 201 {call, agent_leg, conference, recordings: [RE], conference_recordings: [RE]}
-    GET    /sim/calls/CA             a call with its legs, conferences and recordings (with stretches), by any leg's SID
+    GET    /sim/calls/CA             a call by any leg's SID: its legs, conferences and recordings (with stretches),
+                                     ``flow``: {at, url, over, script: steps left} or null; ``heard``: what was said
+    GET    /sim/calls/CA/steps       {steps: [{url, params, http, twiml, seconds}]}: its last 200 requests for TwiML
     POST   /sim/calls/CA/legs        {to, answered, linked} -> 201 {leg}
     POST   /sim/calls/CA/answer      a ringing call or leg is answered; what waited for it begins
-    POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone
+    POST   /sim/calls/CA/hangup      a parent: the whole call; a leg: that leg alone. {unanswered: busy | failed |
+                                     no-answer | canceled}: what it ends as if it was never answered
     POST   /sim/calls/CA/keys        {keys: 1 to 64 of 0-9*#} presses them on that leg, 0.1 s each, and answers when all
                                      are pressed or the leg is over -> {pressed: how many}. Others wait their turn
     POST   /sim/calls/CA/recordings  {announced, channels, track, source} -> 201 {recording}
@@ -56,7 +66,15 @@ of the simulator's clock; times in the two logs are real ones.
                                      -> {requests, counters}; a call's own and its legs', not its conferences'
     DELETE /sim/requests             empties the log and zeroes the counters
     GET    /sim/callbacks            ?state=failed&call=CA -> {callbacks, counts}
+    GET    /sim/debugger             {debugger: [{at, call, code, message, url, http, params}]}: what was wrong with
+                                     TwiML, oldest first, with the request's parameters as Twilio's debugger has them
     POST   /sim/callbacks/release    {order: forward | reverse} sends what ``callbacks: hold`` kept -> {released}
+
+What ``flow.at`` may be: say, gather, dial, pay:payment-card-number, pay:expiration-date, pay:security-code,
+pay:postal-code, pay:payment-processing, null. A script is a list of {when, keys: "12#"}, {when, hang_up: true} and
+{when: "dial", answer: true}. ``when`` is one of these moments, but for ``say`` and the last, or ``heard:TEXT``:
+something with TEXT in it is said. Steps are taken in order, each once, when its moment comes. TwiML is said and waited for
+``tempo`` times faster than in life; keys take their time, and nobody's patience ends while they are being pressed.
 
 One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
 applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid

@@ -23,6 +23,10 @@ class Body:
         left, self._left = self._left, {}
         return left
 
+    def left(self, name: str, default: Any) -> Any:
+        """One field as it came, for somebody else to check."""
+        return self._left.pop(name, default)
+
     def text(self, name: str, default: str = "") -> str:
         value = self._left.pop(name, default)
         if not isinstance(value, str) or len(value) > 200 or not value.isprintable():

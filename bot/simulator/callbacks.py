@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from bot.simulator.settings import Settings
-from bot.simulator.signature import sign
+from bot.simulator.signature import headers
 
 _SENDERS = 16
 _ATTEMPTS = 3
@@ -154,14 +154,9 @@ class CallbackSender:
     def _deliver(self, callback: Callback) -> str | None:
         """One attempt; None if it was accepted, else why not."""
         callback.attempts += 1
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
-            "User-Agent": "TwilioProxy/1.1",
-            "I-Twilio-Idempotency-Token": callback.token,
-            "X-Twilio-Signature": sign(self._auth_token, callback.url, callback.params),
-        }
+        with_it = headers(self._auth_token, callback.url, callback.params, callback.token)
         try:
-            callback.http = _post(callback.url, urlencode(callback.params), headers)
+            callback.http = _post(callback.url, urlencode(callback.params), with_it)
         except (OSError, http.client.HTTPException) as error:
             callback.http = None
             return f"{type(error).__name__}: {error}"
@@ -173,13 +168,13 @@ def _worth_repeating(callback: Callback) -> bool:
     return lost and callback.attempts < _ATTEMPTS
 
 
-def _post(url: str, body: str, headers: dict[str, str]) -> int:
+def _post(url: str, body: str, with_it: dict[str, str]) -> int:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_TIMEOUT_SECONDS)
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body, headers)
+        connection.request("POST", path, body, with_it)
         response = connection.getresponse()
         response.read(65536)
         return response.status

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bot.simulator import conferences, recordings
 from bot.simulator.errors import ControlError
-from bot.simulator.model import Call, RecordingPlan, new_sid
+from bot.simulator.model import Call, FlowState, RecordingPlan, ScriptStep, new_sid
 from bot.simulator.world import World
 
 NUMBER = "+15005550001"
@@ -27,6 +27,9 @@ class CallPlan:
     conference: str | None = None
     conference_recordings: int = 0
     recording: RecordingPlan = field(default_factory=RecordingPlan)
+    voice_url: str | None = None
+    """Where its TwiML comes from. None: nothing but the control API moves the call."""
+    script: tuple[ScriptStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,10 @@ class Placed:
 
 
 def place(world: World, plan: CallPlan) -> Placed:
-    """A customer's call, with the agent's leg, the conference and the recordings that were asked for."""
+    """A customer's call, with the agent's leg, the conference and the recordings that were asked for.
+
+    One with a ``voice_url`` still rings: its TwiML answers it.
+    """
     ends = (plan.customer, plan.number) if plan.direction == "inbound" else (plan.number, plan.customer)
     root = _dial(world, None, plan.direction, *ends)
     conference = conferences.open_(world, plan.conference, root.sid) if plan.conference else None
@@ -52,7 +58,9 @@ def place(world: World, plan: CallPlan) -> Placed:
         leg = add_leg(world, root, plan.agent, answered=False, linked=plan.linked)
         leg.joins = root.joins
     leg.waiting = [(root.sid, plan.recording)] * plan.recordings
-    if plan.answered:
+    if plan.voice_url:
+        root.flow = FlowState(plan.voice_url, list(plan.script))
+    elif plan.answered:
         answer(world, leg)
     if conference:
         for _ in range(plan.conference_recordings):
@@ -83,12 +91,12 @@ def _dial(world: World, parent: str | None, direction: str, from_: str, to: str)
     return call
 
 
-def add_leg(world: World, root: Call, to: str, *, answered: bool, linked: bool) -> Call:
+def add_leg(world: World, root: Call, to: str, *, answered: bool, linked: bool, caller_id: str | None = None) -> Call:
     """Dial a further leg. One that is not linked has no parent: only a conference shows what it belongs to."""
     if root.over:
         raise ControlError(409, f"call {root.sid} is over")
     if linked:
-        leg = _dial(world, root.sid, "outbound-dial", root.from_, to)
+        leg = _dial(world, root.sid, "outbound-dial", caller_id or root.from_, to)
     else:
         leg = _dial(world, None, "outbound-api", NUMBER, to)
     if answered:
@@ -111,9 +119,12 @@ def answer(world: World, call: Call) -> None:
         conferences.join(world, world.conferences[call.joins], call.sid)
 
 
-def hang_up(world: World, call: Call) -> None:
+def hang_up(world: World, call: Call, unanswered: str | None = None) -> None:
     """End one leg. A parent's end is the end of the call's recordings and of every leg it dialled, but for one that was
     moved into a conference, which goes on there.
+
+    ``unanswered``: what it ends as if it was never answered; None for what is usual. A leg that loses its conference by
+    this ends too, but for one with TwiML of its own, which goes on there.
     """
     if call.over:
         raise ControlError(409, f"call {call.sid} is already over")
@@ -121,11 +132,12 @@ def hang_up(world: World, call: Call) -> None:
         if not child.over and not conferences.keeps(world, child.sid, call.sid):
             hang_up(world, child)
     answered = call.answered_at is not None
-    call.status = "completed" if answered else "no-answer" if call.parent else "canceled"
+    call.status = "completed" if answered else unanswered or ("no-answer" if call.parent else "canceled")
     call.ended_at = call.updated_at = world.clock.now()
     world.tell_call(call)
     if not call.parent:
         recordings.end_all(world, call.sid)
     for leg in conferences.hang_up(world, call.sid):
-        if not world.calls[leg].over:
-            hang_up(world, world.calls[leg])
+        stranded = world.calls[leg]
+        if not stranded.over and (stranded.flow is None or stranded.flow.over):
+            hang_up(world, stranded)

@@ -62,13 +62,35 @@ class SimulatorClient:
     def answer(self, call: str) -> None:
         self._send("POST", f"/sim/calls/{call}/answer")
 
-    def hang_up(self, call: str) -> None:
-        """A parent's SID ends the whole call, a leg's that leg alone."""
-        self._send("POST", f"/sim/calls/{call}/hangup")
+    def hang_up(self, call: str, unanswered: str = "") -> None:
+        """A parent's SID ends the whole call, a leg's that leg alone; ``unanswered``: what it ends as if it rings."""
+        self._send("POST", f"/sim/calls/{call}/hangup", {"unanswered": unanswered})
 
     def press(self, call: str, keys: str) -> int:
         """Press keys (0-9, * and #) on a leg, 0.1 s each; how many were pressed before it hung up, if it did."""
         return int(self._send("POST", f"/sim/calls/{call}/keys", {"keys": keys})["pressed"])
+
+    def steps(self, call: str) -> list[Json]:
+        """Every request for the call's TwiML with its reply, oldest first."""
+        return list(self._send("GET", f"/sim/calls/{call}/steps")["steps"])
+
+    def debugger(self) -> list[Json]:
+        return list(self._send("GET", "/sim/debugger")["debugger"])
+
+    def wait_for(self, call: str, moment: str, within_seconds: float = 10.0) -> Json:
+        """Wait until a call's TwiML is at a moment (``gather``, ``dial``, ``pay:...``, ``say``), or is ``over``.
+
+        The call as it was then. TimeoutError if that takes too long, or can not come any more.
+        """
+        until = time.monotonic() + within_seconds
+        while True:
+            found = self.call(call)
+            flow = found["flow"] or {"at": None, "over": True}
+            if moment == flow["at"] or (moment == "over" and flow["over"]):
+                return found
+            if flow["over"] or time.monotonic() > until:
+                raise TimeoutError(f"the call is not at {moment}: {flow}")
+            time.sleep(_LOOK_SECONDS)
 
     def start_recording(self, owner: str, **wanted: Any) -> str:
         """Start recording a call or a conference; the recording's SID."""

@@ -8,16 +8,20 @@ from bot.simulator.model import Conference, new_sid
 from bot.simulator.world import World
 
 
-def open_(world: World, name: str, owner: str | None) -> Conference:
-    """A new conference without anybody in it yet."""
+def open_(world: World, name: str, owner: str | None, *, owner_ends: bool = True) -> Conference:
+    """A new conference without anybody in it yet; when the call it is for hangs up, it ends if ``owner_ends``."""
     now = world.clock.now()
-    conference = Conference(new_sid("CF"), name, owner, created_at=now, updated_at=now)
+    enders = {owner} if owner and owner_ends else set()
+    conference = Conference(new_sid("CF"), name, owner, created_at=now, updated_at=now, enders=enders)
     world.conferences[conference.sid] = conference
     return conference
 
 
-def join(world: World, conference: Conference, leg: str) -> None:
-    """A connected leg comes in. The conference starts with the second one; ControlError 409 if that cannot be."""
+def join(world: World, conference: Conference, leg: str, *, starts: bool = True, ends: bool = False) -> None:
+    """A connected leg comes in; ControlError 409 if that cannot be.
+
+    The conference starts when two are in it and one of them ``starts`` it. It ends when one that ``ends`` it hangs up.
+    """
     call = world.call(leg)
     if conference.status == "completed":
         raise ControlError(409, f"conference {conference.sid} is over")
@@ -26,10 +30,17 @@ def join(world: World, conference: Conference, leg: str) -> None:
     if leg in conference.participants:
         raise ControlError(409, f"call {leg} is already in the conference")
     conference.participants[leg] = conference.updated_at = world.clock.now()
+    if not starts:
+        conference.patient.add(leg)
+    if ends:
+        conference.enders.add(leg)
     world.tell_conference(conference, "participant-join", leg)
-    if conference.status == "init" and len(conference.participants) > 1:
+    ready = len(conference.participants) > 1 and conference.participants.keys() - conference.patient
+    if conference.status == "init" and ready:
         conference.status = "in-progress"
         world.tell_conference(conference, "conference-start", leg)
+        if conference.plan:
+            recordings.begin_of_conference(world, conference.sid, conference.plan)
 
 
 def leave(world: World, conference: Conference, leg: str) -> None:
@@ -61,13 +72,13 @@ def hang_up(world: World, leg: str) -> list[str]:
         if leg not in conference.participants:
             continue
         leave(world, conference, leg)
-        if leg == conference.owner and conference.status != "completed":
+        if leg in conference.enders and conference.status != "completed":
             stranded += list(conference.participants)
             end(world, conference, leg)
     return stranded
 
 
 def keeps(world: World, leg: str, parent: str) -> bool:
-    """Whether a leg stays connected by a conference when its parent, which may own the conference, hangs up."""
-    live = (one for one in world.conferences.values() if one.status != "completed" and one.owner != parent)
+    """Whether a leg stays connected by a conference when its parent, which may end the conference, hangs up."""
+    live = (one for one in world.conferences.values() if one.status != "completed" and parent not in one.enders)
     return any(leg in one.participants for one in live)

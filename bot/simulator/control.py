@@ -7,11 +7,12 @@ from typing import Any
 
 from flask import Blueprint
 
-from bot.simulator import calls, conferences, keypad, recordings, views
+from bot.simulator import calls, conferences, flow, keypad, recordings, script, views
 from bot.simulator.body import Body
 from bot.simulator.errors import ControlError
 from bot.simulator.exchange import the_world
 from bot.simulator.model import RecordingPlan
+from bot.simulator.settings import is_http_url
 
 control = Blueprint("control", __name__, url_prefix="/sim")
 
@@ -26,13 +27,17 @@ Json = dict[str, Any]
 
 @control.post("/calls")
 def place_call() -> tuple[Json, int]:
-    world, plan = the_world(), call_plan(Body())
+    world = the_world()
+    plan = call_plan(Body(), world.settings.webhook_base)
     with world.lock:
-        return asdict(calls.place(world, plan)), 201
+        placed = calls.place(world, plan)
+        flow.start(world, world.call(placed.call))
+        return asdict(placed), 201
 
 
-def call_plan(body: Body) -> calls.CallPlan:
+def call_plan(body: Body, webhook_base: str) -> calls.CallPlan:
     """The call that the control API's fields describe."""
+    voice_url = _voice_url(body, webhook_base)
     plan = calls.CallPlan(
         customer=body.text("customer", calls.CUSTOMER),
         number=body.text("number", calls.NUMBER),
@@ -40,15 +45,29 @@ def call_plan(body: Body) -> calls.CallPlan:
         direction=body.choice("direction", ("inbound", "outbound-api"), "inbound"),
         answered=body.flag("answered", True),
         linked=body.flag("linked", True),
-        recordings=body.whole("recordings", 1, 0, _RECORDINGS_MAX),
+        recordings=body.whole("recordings", 0 if voice_url else 1, 0, _RECORDINGS_MAX),
         conference=body.text_or_none("conference"),
         conference_recordings=body.whole("conference_recordings", 0, 0, _RECORDINGS_MAX),
         recording=_recording_plan(body, "DialVerb"),
+        voice_url=voice_url,
+        script=script.parse(body.left("script", [])),
     )
     body.done()
+    if plan.voice_url and (plan.agent or plan.conference or plan.direction != "inbound"):
+        raise ControlError(400, "a call with TwiML is inbound, and its TwiML dials whom it wants")
+    if plan.script and not plan.voice_url:
+        raise ControlError(400, "a script needs voice or voice_url")
     if plan.conference_recordings and not plan.conference:
         raise ControlError(400, "conference_recordings needs a conference")
     return plan
+
+
+def _voice_url(body: Body, webhook_base: str) -> str | None:
+    """Where the call's TwiML comes from, if it has any."""
+    voice, url = body.flag("voice", False), body.text_or_none("voice_url")
+    if url is not None and (voice or not is_http_url(url)):
+        raise ControlError(400, "voice_url must be an http or https URL, given without voice")
+    return f"{webhook_base}/twilio/voice" if voice else url
 
 
 def _recording_plan(body: Body, source: str, channels: int = 2) -> RecordingPlan:
@@ -65,6 +84,14 @@ def show_call(sid: str) -> Json:
     world = the_world()
     with world.lock:
         return views.call(world, world.call(world.call(sid).root))
+
+
+@control.get("/calls/<sid>/steps")
+def show_steps(sid: str) -> Json:
+    world = the_world()
+    with world.lock:
+        state = world.call(world.call(sid).root).flow
+        return {"steps": list(state.steps) if state else []}
 
 
 @control.post("/calls/<sid>/legs")
@@ -88,10 +115,12 @@ def answer(sid: str) -> Json:
 
 @control.post("/calls/<sid>/hangup")
 def hang_up(sid: str) -> Json:
-    world = the_world()
+    world, body = the_world(), Body()
+    unanswered = body.choice("unanswered", ("busy", "failed", "no-answer", "canceled", ""), "")
+    body.done()
     with world.lock:
         found = world.call(sid)
-        calls.hang_up(world, found)
+        calls.hang_up(world, found, unanswered or None)
         return views.leg(found)
 
 

@@ -3,6 +3,7 @@
 SimulatorError
   TwilioError        a refusal of the REST API, in Twilio's JSON form
   ControlError       a refusal of the control API, as ``{"error": ...}``
+  FlowBroken         a call's TwiML cannot be had, or not be understood: an entry in the debugger
 """
 
 from __future__ import annotations
@@ -28,6 +29,15 @@ class ControlError(SimulatorError):
     def __init__(self, http: int, message: str) -> None:
         super().__init__(message)
         self.http = http
+        self.message = message
+
+
+class FlowBroken(SimulatorError):
+    """TwiML that cannot be run, with the number of Twilio's that says why."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
         self.message = message
 
 

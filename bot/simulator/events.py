@@ -52,6 +52,21 @@ def recording_event(account: str, recording: Recording, now: float) -> dict[str,
     return params
 
 
+def voice_request(account: str, call: Call) -> dict[str, str]:
+    """What every request for TwiML says of the call."""
+    return {
+        "AccountSid": account,
+        "ApiVersion": API_VERSION,
+        "CallSid": call.sid,
+        "CallStatus": call.status,
+        "Called": call.to,
+        "Caller": call.from_,
+        "Direction": call.direction,
+        "From": call.from_,
+        "To": call.to,
+    }
+
+
 def conference_event(account: str, conference: Conference, event: str, leg: str | None, now: float) -> dict[str, str]:
     """One conference event; ``leg`` is who joined or left, and on ``conference-end`` who ended it by leaving."""
     params = {
@@ -70,9 +85,9 @@ def conference_event(account: str, conference: Conference, event: str, leg: str 
         params |= {
             "CallSid": leg,
             "Coaching": "false",
-            "EndConferenceOnExit": "true" if leg == conference.owner else "false",
+            "EndConferenceOnExit": "true" if leg in conference.enders else "false",
             "Hold": "false",
             "Muted": "false",
-            "StartConferenceOnEnter": "true",
+            "StartConferenceOnEnter": "false" if leg in conference.patient else "true",
         }
     return params

@@ -8,13 +8,15 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 API_VERSION = "2010-04-01"
 
 RECORDED, SKIPPED, SILENT = "recorded", "skipped", "silent"
-TERMINAL = ("completed", "no-answer", "canceled")
+TERMINAL = ("completed", "no-answer", "canceled", "busy", "failed")
+_STEPS_KEPT = 200
 
 
 def new_sid(prefix: str) -> str:
@@ -50,6 +52,31 @@ class Listener(Protocol):
         """One key was pressed. Called under the world's lock; must not wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScriptStep:
+    """What happens once in a scripted call, when a moment comes: keys are pressed, it is hung up, a leg is answered."""
+
+    when: str
+    keys: str = ""
+    hang_up: bool = False
+    answer: bool = False
+
+
+@dataclass(slots=True)
+class FlowState:
+    """How far a call has come in its TwiML. ``at``: what it waits for now, or ``say``."""
+
+    url: str
+    """The document that runs, or is being fetched."""
+    script: list[ScriptStep]
+    """What is still to come."""
+    at: str | None = None
+    over: bool = False
+    """Nothing more is said, waited for or requested."""
+    steps: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_STEPS_KEPT))
+    """Every request for TwiML and its reply, oldest first."""
+
+
 @dataclass(slots=True)
 class Call:
     """One leg. The parent leg is what Twilio names the call by; the legs it dialled have it as their parent."""
@@ -77,6 +104,8 @@ class Call:
     """Who waits for keys; only the last one gets them. Without any, a key is only a tone."""
     pressing: int = 0
     """How many sequences of keys are under way or queued here. Whoever waits for keys goes on waiting meanwhile."""
+    flow: FlowState | None = None
+    """The TwiML that this leg runs, if it does."""
     finger: threading.Lock = field(default_factory=threading.Lock)
     """Held by whoever presses keys here, so that two sequences never mix. Taken before the world's lock."""
 
@@ -91,14 +120,21 @@ class Call:
 
 @dataclass(slots=True)
 class Conference:
-    """A conference. When its owner, the call it was opened for, hangs up, it ends for everybody."""
+    """A conference. When one of its enders hangs up, it ends for everybody."""
 
     sid: str
     name: str
     owner: str | None
+    """The call it was opened for."""
     created_at: float
     updated_at: float
     status: str = "init"
+    enders: set[str] = field(default_factory=set)
+    """Legs that have endConferenceOnExit."""
+    patient: set[str] = field(default_factory=set)
+    """Legs without startConferenceOnEnter: they alone do not start it."""
+    plan: RecordingPlan | None = None
+    """The recording that begins when it starts."""
     participants: dict[str, float] = field(default_factory=dict)
     """Leg SID -> since when."""
     ended_at: float | None = None
@@ -110,8 +146,8 @@ class Conference:
         """In Twilio's words, once it is over."""
         if self.status != "completed":
             return None
-        by_owner = self.ended_by is not None and self.ended_by == self.owner
-        return "participant-with-end-conference-on-exit-left" if by_owner else "last-participant-left"
+        by_ender = self.ended_by in self.enders
+        return "participant-with-end-conference-on-exit-left" if by_ender else "last-participant-left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from bot.simulator import calls, keypad, views
+from bot.simulator import calls, flow, keypad, views
 from bot.simulator.errors import ControlError
 from bot.simulator.exchange import the_world
 from bot.simulator.faults import KINDS, TARGETS
@@ -19,6 +19,8 @@ page = Blueprint("page", __name__)
 
 _CALLS_SHOWN = 20
 _REQUESTS_SHOWN = 25
+_DEBUGGER_SHOWN = 10
+_HEARD_SHOWN = 3
 _BAR_WIDTH = 1000
 _TEXT_MAX = 200
 
@@ -46,8 +48,11 @@ def place_call() -> Response:
         conference_recordings=1 if "conference_recorded" in form and _text("conference") else 0,
         recording=RecordingPlan(announced="unannounced" not in form),
     )
+    if "voice" in form:
+        plan = calls.CallPlan(plan.customer, recordings=0, voice_url=f"{world.settings.webhook_base}/twilio/voice")
     with world.lock:
-        calls.place(world, plan)
+        placed = calls.place(world, plan)
+        flow.start(world, world.call(placed.call))
     return _back()
 
 
@@ -127,12 +132,14 @@ def _live() -> dict[str, Any]:
             "frozen": world.clock.frozen,
             "webhook_base": world.settings.webhook_base,
             "keys": keypad.KEYS,
+            "debugger": list(reversed(world.debugger))[:_DEBUGGER_SHOWN],
         }
 
 
 def _with_bars(call: dict[str, Any]) -> dict[str, Any]:
-    """Add to each recording the rectangles of its bar: call time from left to right."""
+    """Add to each recording the rectangles of its bar, call time from left to right; only what was heard last."""
     length = max(call["seconds"], 1.0)
+    call["heard"] = call["heard"][-_HEARD_SHOWN:]
     call["bars"] = [_bar(one, length) for one in call["recordings"]]
     for conference in call["conferences"]:
         call["bars"] += [_bar(one, length) for one in conference["recordings"]]

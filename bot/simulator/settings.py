@@ -32,12 +32,25 @@ class Settings:
     """Also repeat what was answered with a 5xx. Twilio by itself repeats only what could not connect."""
     completion_seconds: float = 0.0
     """How long a finished recording still lists as ``processing``, and its callback waits. Real seconds."""
+    tempo: float = 1.0
+    """How many times faster than in life TwiML is said and waited for. Keys and HTTP limits stay as they are."""
+    connector: str = "ok"
+    """What the payment connector makes of a card: ``ok``, ``payment-connector-error`` or ``internal-error``."""
+    pay_action: str = "send"
+    """How a <Pay>'s action is requested: ``send``, ``drop`` (never: the call hangs up) or ``repeat`` (twice)."""
 
 
 _CHOICES = {
     "repeat": ("ok", "21220"),
     "parent_events": ("all", "completed"),
     "callbacks": ("send", "hold", "drop"),
+    "connector": ("ok", "payment-connector-error", "internal-error"),
+    "pay_action": ("send", "drop", "repeat"),
+}
+_RANGES = {
+    "callback_delay_seconds": (0.0, _MAX_SECONDS),
+    "completion_seconds": (0.0, _MAX_SECONDS),
+    "tempo": (0.1, 1000.0),
 }
 
 
@@ -66,8 +79,10 @@ def _check(name: str, value: Any) -> None:
     elif name == "callback_copies":
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_COPIES:
             raise ControlError(400, f"{name} must be a whole number from 1 to {_MAX_COPIES}")
-    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MAX_SECONDS:
-        raise ControlError(400, f"{name} must be a number from 0 to {_MAX_SECONDS:g}")
+    else:
+        least, most = _RANGES[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+            raise ControlError(400, f"{name} must be a number from {least:g} to {most:g}")
 
 
 def is_http_url(value: Any) -> bool:

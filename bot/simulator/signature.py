@@ -1,10 +1,20 @@
-"""Twilio's signature of a webhook: base64 HMAC-SHA1, keyed by the auth token, over URL and sorted parameters."""
+"""The headers of Twilio's webhooks; the signature is base64 HMAC-SHA1 by auth token, over URL and sorted parameters."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+
+
+def headers(auth_token: str, url: str, params: dict[str, str], token: str) -> dict[str, str]:
+    """What goes with a webhook; ``token`` is the same for every attempt at one event."""
+    return {
+        "Content-Type": "application/x-www-form-urlencoded; charset=UTF-8",
+        "User-Agent": "TwilioProxy/1.1",
+        "I-Twilio-Idempotency-Token": token,
+        "X-Twilio-Signature": sign(auth_token, url, params),
+    }
 
 
 def sign(auth_token: str, url: str, params: dict[str, str]) -> str:

@@ -115,6 +115,13 @@ def clear_requests() -> Json:
     return {}
 
 
+@tools.get("/debugger")
+def show_debugger() -> Json:
+    world = the_world()
+    with world.lock:
+        return {"debugger": list(world.debugger)}
+
+
 @tools.get("/callbacks")
 def show_callbacks() -> Json:
     sender, wanted, call = the_world().sender, request.args.get("state"), request.args.get("call")

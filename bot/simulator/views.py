@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from bot.simulator.model import Call, Conference, Recording
+from bot.simulator.model import Call, Conference, FlowState, Recording
 from bot.simulator.world import World
 
 
@@ -41,9 +41,14 @@ def leg(found: Call) -> dict[str, Any]:
         "answered_at": found.answered_at,
         "ended_at": found.ended_at,
         "listening": bool(found.listeners),
-        "keypad": found.status == "in-progress" and bool(found.listeners),
+        "keypad": found.status == "in-progress" and bool(found.listeners or (found.flow and not found.flow.over)),
         "keys_pressed": len(found.keys),
     }
+
+
+def flow(found: FlowState) -> dict[str, Any]:
+    """What a call's TwiML is at; ``script``: how many of its steps are still to come."""
+    return {"at": found.at, "url": found.url, "over": found.over, "script": len(found.script)}
 
 
 def conference(world: World, found: Conference) -> dict[str, Any]:
@@ -58,11 +63,13 @@ def conference(world: World, found: Conference) -> dict[str, Any]:
 
 
 def call(world: World, root: Call) -> dict[str, Any]:
-    """A parent call: its own leg's facts, all legs (itself first), its conferences, its recordings."""
+    """A parent call: its own leg's facts, its TwiML, all legs (itself first), its conferences, its recordings."""
     until = world.clock.now() if root.ended_at is None else root.ended_at
     return {
         **leg(root),
         "seconds": round(until - root.created_at, 3),
+        "flow": flow(root.flow) if root.flow else None,
+        "heard": [words for _, words in root.heard],
         "legs": [leg(one) for one in world.legs(root.sid)],
         "conferences": [conference(world, one) for one in world.conferences_with(root.sid)],
         "recordings": [recording(world, one) for one in world.recordings_at(root.sid)],

@@ -6,7 +6,10 @@ Whoever reads or changes it holds ``world.lock`` (a re-entrant one). Nothing wai
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 from bot.simulator.callbacks import CallbackSender
 from bot.simulator.clock import Clock
@@ -16,6 +19,8 @@ from bot.simulator.faults import Faults
 from bot.simulator.journal import Journal
 from bot.simulator.model import Call, Conference, Recording
 from bot.simulator.settings import Settings
+
+_DEBUGGER_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class World:
     def __init__(self, credentials: Credentials, settings: Settings) -> None:
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
-        """Notified when a key is pressed, keys are done, or a leg is answered or over: what call flows wait for."""
+        """Notified when a key is pressed, or something happens to a call or conference: what call flows wait for."""
         self.credentials = credentials
         self.settings = settings
         self.sender = CallbackSender(credentials.auth_token)
@@ -52,6 +57,9 @@ class World:
         self.recordings: dict[str, Recording] = {}
         self.recordings_of: dict[str, list[str]] = {}
         """Parent call or conference SID -> its recordings, oldest first."""
+
+        self.debugger: deque[dict[str, Any]] = deque(maxlen=_DEBUGGER_KEPT)
+        """What Twilio's debugger would list, oldest first. Like Twilio's, it keeps the requests' parameters."""
 
     def reset(self) -> None:
         """Forget all but where the webhooks go."""
@@ -100,7 +108,8 @@ class World:
         return [one for one in self.conferences.values() if one.owner in legs or legs & one.participants.keys()]
 
     def tell_call(self, call: Call, status: str | None = None) -> None:
-        """Send a call progress event. Sequence numbers count per leg, from zero, sent or not."""
+        """Send a call progress event, and wake who waits. Sequence numbers count per leg, from zero, sent or not."""
+        self.changed.notify_all()
         params = call_event(self.account, call, status or call.status, self.clock.now())
         call.sequence += 1
         only_end = call.parent is None and call.direction == "inbound" and self.settings.parent_events == "completed"
@@ -118,10 +127,20 @@ class World:
         self._send(lane, "recording-status", params, plan.callback_url, delay)
 
     def tell_conference(self, conference: Conference, event: str, leg: str | None) -> None:
+        self.changed.notify_all()
         conference.sequence += 1
         params = conference_event(self.account, conference, event, leg, self.clock.now())
         owner = self.calls.get(conference.owner or "")
         self._send(owner.root if owner else conference.sid, "conference-status", params)
+
+    def tell_url(self, call: Call, url: str, params: dict[str, str]) -> None:
+        """Send an event that a verb of the call's TwiML asked for, in the order of the call's other events."""
+        self._send(call.root, "", params, url)
+
+    def complain(self, call: Call, code: int, message: str, url: str, **more: Any) -> None:
+        """Make an entry in the debugger: ``http`` and ``params``, if there was a request."""
+        entry = {"at": time.time(), "call": call.sid, "code": code, "message": message, "url": url}
+        self.debugger.append(entry | {"http": None, "params": {}} | more)
 
     def _send(self, lane: str, route: str, params: dict[str, str], url: str | None = None, delay: float = 0.0) -> None:
         target = url or f"{self.settings.webhook_base}/twilio/{route}"

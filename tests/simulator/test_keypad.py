@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bot.simulator.client import SimulatorClient, SimulatorRefused
+from tests.simulator.flows import seen
 from tests.simulator.process import Simulator
 from tests.simulator.rest_client import Rest
 
@@ -56,8 +57,7 @@ def test_keys_stop_when_the_leg_is_gone(sim: SimulatorClient, end: str) -> None:
     placed = sim.place_call()
     with ThreadPoolExecutor(1) as pool:
         pressing = pool.submit(sim.press, placed.call, "1" * 50)
-        while not _pressed(sim, placed.call):
-            time.sleep(0.01)
+        seen(sim, placed.call, lambda now: bool(now["keys_pressed"]))
         if end == "hang_up":
             sim.hang_up(placed.call)
         else:
