@@ -73,8 +73,8 @@ of the simulator's clock; times in the two logs are real ones.
 What ``flow.at`` may be: say, gather, dial, pay:payment-card-number, pay:expiration-date, pay:security-code,
 pay:postal-code, pay:payment-processing, null. A script is a list of {when, keys: "12#"}, {when, hang_up: true} and
 {when: "dial", answer: true}. ``when`` is one of these moments, but for ``say`` and the last, or ``heard:TEXT``:
-something with TEXT in it is said. Steps are taken in order, each once, when its moment comes. TwiML is said and waited for
-``tempo`` times faster than in life; keys take their time, and nobody's patience ends while they are being pressed.
+something with TEXT in it is said. Steps are taken in order, each once, when its moment comes. TwiML is said and waited
+for ``tempo`` times faster than in life; keys take their time, and nobody's patience ends while they are being pressed.
 
 One entry of /sim/requests: {id, kind, method, path, call, target, status, pause_behavior, fault, received_at,
 applied_at, answered_at, outcome, reply: {http, code, status}}. ``kind``: pause, resume, stop, update (an invalid
