@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -56,10 +58,8 @@ def fetch(world: World, call: Call, state: FlowState, wanted: Next) -> Document:
 
 def tell(world: World, call: Call, state: FlowState, wanted: Next) -> None:
     """Request a document that nobody will run: the caller has gone, or it is asked for twice."""
-    try:
+    with suppress(FlowBroken):
         fetch(world, call, state, wanted)
-    except FlowBroken:
-        return
 
 
 def _read(world: World, wanted: Next, params: dict[str, str], step: dict[str, Any]) -> Document:
@@ -89,7 +89,9 @@ def _request(world: World, wanted: Next, params: dict[str, str]) -> _Reply:
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=_LIMIT_SECONDS)
-    limit = threading.Timer(_LIMIT_SECONDS, _abort, [connection])
+    until = time.monotonic() + _LIMIT_SECONDS
+    connection.connect()
+    limit = threading.Timer(until - time.monotonic(), _cut, [connection.sock])
     limit.daemon = True
     limit.start()
     try:
@@ -97,16 +99,16 @@ def _request(world: World, wanted: Next, params: dict[str, str]) -> _Reply:
         with_it = headers(world.credentials.auth_token, url, form, wanted.token)
         connection.request(wanted.method, path, urlencode(form) or None, with_it)
         response = connection.getresponse()
-        return _Reply(response.status, response.headers.get_content_type(), response.read(_BODY_MAX_BYTES + 1))
+        reply = _Reply(response.status, response.headers.get_content_type(), response.read(_BODY_MAX_BYTES + 1))
+        if time.monotonic() >= until:
+            raise TimeoutError
+        return reply
     finally:
         limit.cancel()
         connection.close()
 
 
-def _abort(connection: http.client.HTTPConnection) -> None:
+def _cut(connected: socket.socket) -> None:
     """End a reply that drips in for ever: each of its pieces may be in time, the whole is not."""
-    try:
-        if connection.sock:
-            connection.sock.shutdown(2)
-    except OSError:
-        return
+    with suppress(OSError):
+        connected.shutdown(socket.SHUT_RDWR)

@@ -140,10 +140,16 @@ class Entry:
         timer.start()
 
     def _give_up(self, typed: int) -> None:
-        """No key came for too long. A sequence of keys that is still under way, or a reset, makes this void."""
+        """No key came for too long. Another key, the end of the capture or a reset makes this void; keys that are still
+        being pressed put it off.
+        """
         with self._world.lock:
             known = self._world.payments.get(self._payment.sid) is self._payment
-            if known and self._payment.listener is self and len(self._digits) == typed:
+            if not known or self._payment.listener is not self or len(self._digits) != typed:
+                return
+            if self._world.calls[self._payment.call].pressing:
+                self._wait(typed)
+            else:
                 self._finish(timed_out=True)
 
     def _finish(self, *, timed_out: bool) -> None:

@@ -57,7 +57,7 @@ def _quiet(twilio: SimulatorClient) -> None:
     """No faults and no calls: nothing is left over that would keep the bot busy."""
     twilio.clear_faults()
     twilio.thaw()
-    twilio.set(repeat="ok", callbacks="send")
+    twilio.set(repeat="ok", callbacks="send", connector="ok", tempo=1)
     for call in twilio.state()["calls"]:
         with suppress(SimulatorRefused):
             twilio.hang_up(call["sid"])

@@ -123,6 +123,7 @@ def environment_of(folder: Path, database_url: str, port: int, simulator_url: st
         "TWILIO_ACCOUNT_SID": ACCOUNT,
         "TWILIO_AUTH_TOKEN": TOKEN,
         BASE_URL: simulator_url,
+        "REDIRECT_HOSTS": HOST,
         "AUDIT_ORIGIN": "example.org/log",
         "AUDIT_SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
         "DATABASE_URL": database_url,

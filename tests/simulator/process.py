@@ -62,11 +62,12 @@ def ready_url(process: subprocess.Popen[str]) -> str:
 
 @contextmanager
 def running(webhook_base: str = "http://127.0.0.1:1") -> Iterator[Simulator]:
-    """A simulator for as long as the block runs."""
+    """A simulator for as long as the block runs; no thread of it may have died of an error."""
     process = launch("--port", "0", "--webhook-base", webhook_base)
     try:
         url = ready_url(process)
         yield Simulator(url, process, SimulatorClient(url))
     finally:
         process.terminate()
-        process.communicate(timeout=_END_SECONDS)
+        _, complaints = process.communicate(timeout=_END_SECONDS)
+    assert complaints == ""

@@ -1,4 +1,4 @@
-"""The rules of payment cards."""
+"""The rules of payment cards. The numbers are the payment networks' own test numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from bot.simulator.cards import (
     brand_of,
     code_problem,
     date_problem,
+    is_complete,
     is_full,
+    masked,
     masked_in_groups,
     number_problem,
     postal_problem,
@@ -47,7 +49,8 @@ def test_number_is_told_by_its_brand(brand: str, number: str) -> None:
 
 
 def test_new_mastercards_are_known() -> None:
-    assert number_problem("2223003122003222", DEFAULT_TYPES) is None
+    for number in ("2223003122003222", "2720990000000007"):
+        assert number_problem(number, DEFAULT_TYPES) is None
 
 
 @pytest.mark.parametrize("number", ["", "0", "0000000000000000", "9999999999999995"])
@@ -91,6 +94,12 @@ def test_entry_is_over_with_its_last_digit(field: str, digits: str) -> None:
     assert not is_full(field, digits[:-1])
 
 
+@pytest.mark.parametrize(("brand", "number"), NUMBERS.items())
+def test_number_is_complete_at_its_brands_length(brand: str, number: str) -> None:
+    assert not any(is_complete(number[:size]) for size in range(len(number)))
+    assert is_complete(number) == (brand != "maestro")
+
+
 def test_code_is_over_when_its_brand_has_it() -> None:
     assert is_full(CODE, "123", brand_of(NUMBERS["visa"]))
     assert not is_full(CODE, "123", brand_of(NUMBERS["amex"]))
@@ -101,7 +110,11 @@ def test_postal_code_of_a_length_of_its_own_may_go_on() -> None:
     assert not is_full(POSTAL, "94109", postal_least=3)
 
 
-def test_only_the_last_four_digits_are_shown() -> None:
+def test_all_but_the_last_four_digits_are_masked() -> None:
+    assert masked(NUMBERS["visa"]) == "xxxxxxxxxxxx4242"
+
+
+def test_masked_number_comes_in_groups() -> None:
     assert masked_in_groups(NUMBERS["visa"]) == "xxxx-xxxx-xxxx-4242"
     assert masked_in_groups("378282246314001") == "xxxx-xxxxxx-x4001"
     assert masked_in_groups(NUMBERS["diners-club"]) == "xxxx-xxxxxx-1667"

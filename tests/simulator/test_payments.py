@@ -11,6 +11,7 @@ import pytest
 from twilio.base.exceptions import TwilioRestException
 
 from bot.simulator.client import SimulatorClient
+from tests.simulator.flows import begin
 from tests.simulator.process import ACCOUNT, Simulator
 from tests.simulator.receiver import Received, Receiver
 from tests.simulator.rest_client import Reply, Rest, sdk
@@ -313,6 +314,18 @@ def test_keys_are_taken_from_the_session_s_own_leg(desk: Desk) -> None:
     desk.sim.press(agent["sid"], "1230")
     last = desk.told()[-1].params
     assert (last["ExpirationDate"], last["CallSid"]) == ("1230", customer)  # the parent leg, as documented
+
+
+def test_keys_of_a_capture_are_not_the_gather_s(sim: SimulatorClient, rest: Rest, receiver: Receiver) -> None:
+    call = begin(sim, receiver, '<Gather action="/twilio/got" timeout="1000" numDigits="2"/>')
+    sim.wait_for(call, "gather")
+    desk = Desk(sim, rest, receiver, call)
+    desk.begin(Timeout="1")  # far less than a key takes at this tempo: it waits for keys that are being pressed
+    desk.capture("expiration-date", "1230")
+    sim.press(call, "77")
+    sim.wait_for(call, "over")
+    assert [one["Digits"] for one in receiver.at("/twilio/got")] == ["77"]
+    assert receiver.all(Sid=desk.sid, PartialResult="false")[0].params["ExpirationDate"] == "1230"
 
 
 def test_tones_of_a_capture_reach_a_recording_that_runs(desk: Desk) -> None:
