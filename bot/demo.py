@@ -6,6 +6,7 @@ Twilio account: whatever the environment says of Twilio is left out.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -56,6 +57,7 @@ class Kept:
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     account_sid: str = field(default_factory=lambda: "AC" + secrets.token_hex(16))
     auth_token: str = field(default_factory=lambda: secrets.token_hex(16))
+    result_secret: str = field(default_factory=lambda: "whsec_" + base64.b64encode(secrets.token_bytes(24)).decode())
     api_key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     passwords: dict[str, str] = field(default_factory=lambda: {name: new_password() for name, _, _ in CAST})
 
@@ -119,6 +121,9 @@ def _environment(kept: Kept, port: int, simulator_port: int, instance: Path) -> 
         "TWILIO_API_BASE_URL": f"http://{HOST}:{simulator_port}",
         "AUDIT_ORIGIN": "demo.invalid/pci-pause-bot",
         "AUDIT_SIGNING_KEY_FILE": str(instance / "demo-key.pem"),
+        "PAYMENT_CONNECTOR": "Default",
+        "PAYMENT_RESULT_URL": f"http://{HOST}:{simulator_port}/results",
+        "PAYMENT_RESULT_SECRET": kept.result_secret,
         "DATABASE_URL": f"sqlite:///{instance / 'demo.sqlite3'}",
     }
 
@@ -266,7 +271,7 @@ The demo is running{"" if is_new else " (with the data of the last start)"}.
 
   Sign in at            http://{HOST}:{port}/
 {people}
-  Simulated Twilio      http://{HOST}:{simulator_port}/   (place calls, hang up, switch faults on)
+  Simulated Twilio      http://{HOST}:{simulator_port}/   (place calls, press keys, listen, switch faults on)
   API key               {kept.api_key}
     curl -X POST -H "Authorization: Bearer {kept.api_key}" http://{HOST}:{port}/api/v1/calls/CallSid/pause
   The log               set -a; . {instance / "demo.env"}; set +a; .venv/bin/bot audit verify

@@ -29,6 +29,7 @@ Map, from the outside in
     faults        what can go wrong                journal     the log of REST requests, the overlap counter
     wire          a connection that can be watched, cut, dripped to
     views, body   what the control API shows and reads          client      a typed client for it
+    inbox         the other system: where results of payments go (``POST /results``)
     clock, errors
 
 The control API: JSON in, JSON out; 400 malformed, 403 foreign Host or Origin, 404 unknown, 409 not possible now.
@@ -81,6 +82,7 @@ seconds since 1970 of the simulator's clock; times in the two logs are real ones
     GET    /sim/callbacks            ?state=failed&call=CA -> {callbacks, counts}
     GET    /sim/debugger             {debugger: [{at, call, code, message, url, http, params}]}: what was wrong with
                                      TwiML, oldest first, with the request's parameters as Twilio's debugger has them
+    GET    /sim/results              {results: [{at, headers, body}]}: what came to ``POST /results``
     POST   /sim/callbacks/release    {order: forward | reverse} sends what ``callbacks: hold`` kept -> {released}
 
 What ``flow.at`` may be: say, gather, dial, pay:payment-card-number, pay:expiration-date, pay:security-code,

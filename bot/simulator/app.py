@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 from bot.simulator import resources
 from bot.simulator.control import control
 from bot.simulator.errors import ControlError, not_found
+from bot.simulator.inbox import inbox
 from bot.simulator.model import API_VERSION
 from bot.simulator.page import page
 from bot.simulator.payment_routes import payment_routes
@@ -36,7 +37,7 @@ def create_app(world: World, host: str) -> Flask:
     """The WSGI application around a world; ``host`` is what it listens on, and may be called by."""
     app = Flask(__name__)
     app.extensions["simulator"] = world
-    for blueprint in (rest, payment_routes, studio_routes, control, tools, sound, page):
+    for blueprint in (rest, payment_routes, studio_routes, control, tools, sound, inbox, page):
         app.register_blueprint(blueprint)
     app.before_request(lambda: _guard(host))
     app.after_request(_harden)

@@ -74,6 +74,10 @@ class SimulatorClient:
         """Every request for the call's TwiML with its reply, oldest first."""
         return list(self._send("GET", f"/sim/calls/{call}/steps")["steps"])
 
+    def results(self) -> list[Json]:
+        """What the system that wants payments' results was sent."""
+        return list(self._send("GET", "/sim/results")["results"])
+
     def debugger(self) -> list[Json]:
         return list(self._send("GET", "/sim/debugger")["debugger"])
 

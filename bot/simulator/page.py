@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request
 from werkzeug.wrappers import Response
 
-from bot.simulator import calls, flow, keypad, views
+from bot.simulator import calls, flow, inbox, keypad, views
 from bot.simulator.errors import ControlError
 from bot.simulator.exchange import the_world
 from bot.simulator.faults import KINDS, TARGETS
@@ -20,6 +20,7 @@ page = Blueprint("page", __name__)
 _CALLS_SHOWN = 20
 _REQUESTS_SHOWN = 25
 _DEBUGGER_SHOWN = 10
+_RESULTS_SHOWN = 5
 _HEARD_SHOWN = 3
 _BAR_WIDTH = 1000
 _TEXT_MAX = 200
@@ -132,6 +133,7 @@ def _live() -> dict[str, Any]:
             "frozen": world.clock.frozen,
             "webhook_base": world.settings.webhook_base,
             "keys": keypad.KEYS,
+            "results": [inbox.shown(one) for one in reversed(world.results)][:_RESULTS_SHOWN],
             "debugger": list(reversed(world.debugger))[:_DEBUGGER_SHOWN],
         }
 

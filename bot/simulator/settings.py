@@ -37,6 +37,8 @@ class Settings:
     """How many times faster than in life TwiML is said and waited for. Keys and HTTP limits stay as they are."""
     connector: str = "ok"
     """What the payment connector makes of a card: ``ok``, ``payment-connector-error`` or ``internal-error``."""
+    results: str = "accept"
+    """What the system that wants payments' results does with them: ``accept`` or ``refuse`` (500)."""
     pay_action: str = "send"
     """How a <Pay>'s action is requested: ``send``, ``drop`` (never: the call hangs up) or ``repeat`` (twice)."""
 
@@ -46,6 +48,7 @@ _CHOICES = {
     "parent_events": ("all", "completed"),
     "callbacks": ("send", "hold", "drop"),
     "connector": OUTCOMES,
+    "results": ("accept", "refuse"),
     "pay_action": ("send", "drop", "repeat"),
 }
 _RANGES = {

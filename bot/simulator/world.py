@@ -24,6 +24,7 @@ from bot.simulator.studio import Execution
 from bot.simulator.studio_definition import Flow
 
 _DEBUGGER_KEPT = 500
+_RESULTS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class World:
         self.payments: dict[str, Payment] = {}
         self.paid: dict[tuple[Any, ...], Payment] = {}
         """Requests about payments that were processed: the same ones again change nothing."""
+        self.results: deque[dict[str, Any]] = deque(maxlen=_RESULTS_KEPT)
+        """What the other system was sent, oldest first."""
         self.debugger: deque[dict[str, Any]] = deque(maxlen=_DEBUGGER_KEPT)
         """What Twilio's debugger would list, oldest first. Like Twilio's, it keeps the requests' parameters."""
 

@@ -4,6 +4,7 @@ lines of the Procfile.
 
 from __future__ import annotations
 
+import base64
 import shlex
 import subprocess
 import sys
@@ -125,6 +126,9 @@ def environment_of(folder: Path, database_url: str, port: int, simulator_url: st
         "AUDIT_ORIGIN": "example.org/log",
         "AUDIT_SIGNING_KEY_FILE": str(folder / "signing-key.pem"),
         "DATABASE_URL": database_url,
+        "PAYMENT_CONNECTOR": "Default",
+        "PAYMENT_RESULT_URL": f"{simulator_url}/results",
+        "PAYMENT_RESULT_SECRET": "whsec_" + base64.b64encode(b"k" * 24).decode(),
     }
 
 
