@@ -435,7 +435,9 @@ class Walk:
         if desired(call) is Wish.PAUSED and not is_safe(call, now) and not call.over:
             falls_due = due(call, now)
             assert falls_due is not None, f"a pause was forgotten after {message}"
-            assert falls_due <= now + LONGEST_WAIT or call.reconfirm_at, f"a pause was put off after {message}"
+            is_late_resume = call.late_resume_until is not None and falls_due <= call.late_resume_until
+            is_put_off = falls_due > now + LONGEST_WAIT and not call.reconfirm_at and not is_late_resume
+            assert not is_put_off, f"a pause was put off after {message}"
         changed = (desired(before), observed(before), before.agent) != (desired(call), observed(call), call.agent)
         assert has_facts or not changed, f"a change without a fact after {message}"
 
