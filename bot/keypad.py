@@ -49,6 +49,10 @@ from bot.telephony.payment_sessions import PaymentSessions, SessionReply
 OPENING_SECONDS = 40
 """How long a hold lasts whose session is not there yet: a process may die in between."""
 
+LAST_KEY_SECONDS = 0.5
+"""A failure may come with the last key, or between two: its tone is not to be heard in what is recorded next."""
+
+HUNG_UP = "caller-hung-up"
 TRIES = 2
 DELIVERIES = 16
 RESULT_SECONDS = 5.0
@@ -122,6 +126,7 @@ class Payments:
         is_closed = (
             payment.is_open and payment.sid is not None and _is_closed(self._sessions.cancel(call.account, payment))
         )
+        time.sleep(LAST_KEY_SECONDS)
         outcome = self._control.until_resumed(sid, EndPayment(by=by, id=payment.id, why="cancelled"), by)
         if is_closed:
             self._control.tell(sid, SessionClosed(id=payment.id, ok=True))
@@ -161,6 +166,8 @@ class Payments:
 
     def _taken_in(self, sid: str, report: PaymentReported, handover: Handover, save: Callable[[], object]) -> bool:
         """A result is delivered although the database is away: it would be lost otherwise. It is noted once it can."""
+        if report.result not in {None, SUCCESS, HUNG_UP}:
+            time.sleep(LAST_KEY_SECONDS)
         delivery = self._begin_delivery(sid, report, handover)
         unsaved: tuple[PaymentReported, ...] = ()
         try:

@@ -22,7 +22,6 @@ from bot.web.services import services
 from bot.web.webhooks import authenticate
 
 TO_ANSWER_SECONDS = 0.5
-LAST_KEY_SECONDS = 0.5
 """How long the last key of a card that Twilio would not take may still sound: it must not be heard in the recording."""
 
 STAR, HUNG_UP = "caller-interrupted-with-star", "caller-hung-up"
@@ -66,8 +65,6 @@ def done() -> Response:
     sid, report, handover = reported()
     report = report if report.result else replace(report, result=OTHER_RESULT)
     payments, by = services().payments, steps.by_caller()
-    if report.result not in {SUCCESS, HUNG_UP}:
-        time.sleep(LAST_KEY_SECONDS)
     try:
         is_paid = in_time(steps.PAUSE_SECONDS, lambda: payments.finish(sid, report, handover, by))
     except steps.OUR_TROUBLE:
