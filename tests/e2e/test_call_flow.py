@@ -20,7 +20,8 @@ FLOWS = "https://flows.example.com"
 def start(stack: Stack) -> Iterator[str]:
     """The address of a flow that is made of the documented pieces."""
     text = (ROOT / "docs" / "call-flows.md").read_text(encoding="utf-8")
-    before, after = re.findall(r"```xml\n(.*?)```", text, re.DOTALL)
+    section = text.partition("### TwiML")[2].partition("###")[0]
+    before, after = re.findall(r"```xml\n(.*?)```", section, re.DOTALL)
     with receiving() as flows:
         hosts = {BOT: stack.url, FLOWS: flows.url}
         flows.serve("/card", response('<Pay chargeAmount="10.00" postalCode="false"/>', in_place(after, hosts)))

@@ -141,7 +141,7 @@ def test_card_is_taken_in_a_pause_and_nothing_of_it_is_heard(
 ) -> None:
     paid = play(phone, key("1"), *CARD, LEAVES)
     assert paid.heard[0] == flow.GREETING
-    assert pay.THANKS in paid.heard
+    assert pay.SAVED in paid.heard
     assert paid.stretches == ["recorded", "skipped", "recorded"]
     assert paid.results == ["success"]
     (got,) = desk.received
@@ -191,7 +191,7 @@ def test_result_that_cannot_be_delivered_is_told_as_unconfirmed(
     desk.answers += [500, 500]
     lost = play(phone, key("1"), *CARD, LEAVES_WHILE_IT_RINGS)
     assert pay.UNCERTAIN in lost.heard
-    assert pay.THANKS not in lost.heard
+    assert pay.SAVED not in lost.heard
     assert lost.stretches == ["recorded", "skipped", "recorded"]
     assert twilio.debugger() == []
 
