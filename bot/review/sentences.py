@@ -31,7 +31,7 @@ SENTENCES: dict[str, str] = {
     "stop.requested": "{who} asked for the recording to be stopped for good.",
     "stop.refused": "{who} asked for the recording to be stopped for good and was refused{because}.",
     # Payments by keypad
-    "payment.begun": "{who} began a payment by keypad{via}{amount}.",
+    "payment.begun": "{who} began a payment{amount} by keypad{via}.",
     "payment.refused": "{who} asked for a step of a payment and was refused{because}.",
     "payment.session_opened": "Twilio opened {session} for the payment.",
     "payment.field_asked": "{who} asked the caller for {asked_field}.",
