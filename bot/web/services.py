@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, cast
 
 from flask import current_app, request
@@ -46,5 +47,8 @@ def json_body() -> object:
 
 
 def origin() -> str | None:
-    """The address a request came from, behind as many proxies as are trusted."""
-    return request.remote_addr
+    """The address a request came from, behind as many proxies as are trusted. None if they forward no address."""
+    try:
+        return str(ip_address((request.remote_addr or "").partition("%")[0]))
+    except ValueError:
+        return None
