@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.audit.entry import OUTCOMES, SOURCES
 from bot.scrub import scrub_card_numbers
-from bot.storage.entries import Filter
+from bot.storage.entries import Filter, is_position
 from bot.telephony.webhooks import is_sid
 
 TEXT_CHARACTERS_MAX = 100
@@ -110,7 +110,7 @@ def _time(values: dict[str, str], name: str, problems: list[str], *, is_end: boo
 def _position(value: str | None, problems: list[str]) -> int | None:
     if value is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,15}", value):
+    if not is_position(value):
         problems.append("This link to a page is damaged: go back to the newest entries.")
         return None
     return int(value)

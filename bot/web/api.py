@@ -17,7 +17,7 @@ from bot.results import Outcome
 from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries
 from bot.storage.api_keys import ApiKey
-from bot.storage.entries import Filter
+from bot.storage.entries import Filter, is_position
 from bot.telephony.webhooks import is_sid
 from bot.web.errors import problem_of
 from bot.web.limits import Buckets
@@ -122,7 +122,7 @@ def list_entries() -> Response:
     key = _key("review")
     call, limit = request.args.get("call") or None, _limit()
     after = request.args.get("after", "")
-    if after and not re.fullmatch(r"[0-9]{1,15}", after):
+    if after and not is_position(after):
         raise Malformed("`after` is the position of an entry.")
     if call is not None and not is_sid(call, "CA"):
         raise Malformed("`call` is a CallSid.")
