@@ -10,6 +10,10 @@ from types import TracebackType
 from typing import Self
 
 
+CUT = 0
+"""An answer that is none: the connection is closed."""
+
+
 @dataclass(frozen=True)
 class Got:
     """One request as it came in."""
@@ -19,7 +23,7 @@ class Got:
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests; after them, and without any, it is 204."""
+    """`answers` are the statuses of the next requests, or `CUT`; after them, and without any, it is 204."""
 
     def __init__(self) -> None:
         self.received: list[Got] = []
@@ -30,7 +34,11 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(Got(dict(self.headers.items()), body))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 204)
+                answer = receiver.answers.pop(0) if receiver.answers else 204
+                if answer == CUT:
+                    self.close_connection = True
+                    return
+                self.send_response(answer)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
