@@ -10,10 +10,11 @@ from typing import Any
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template, request, session
 from flask_wtf.csrf import CSRFError
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from bot.call import Problem
-from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
+from bot.errors import BotError, DatabaseUnavailable, Malformed, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
 from bot.web import flow
@@ -83,6 +84,7 @@ def set_up(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(BotError, _ours)
+    app.register_error_handler(ParseException, _unreadable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -91,7 +93,7 @@ def _ours(error: BotError) -> Response:
         return _reply(error.status, error.title, str(error), error)
     if isinstance(error, DatabaseUnavailable):
         return _reply(503, "Not available now", str(error), error)
-    log.error("failed", path=request.path, error=type(error).__name__)
+    log.error("failed", route=_route(), error=type(error).__name__)
     return _reply(500, "Something went wrong", "This is our fault; it has been noted.", error)
 
 
@@ -110,9 +112,20 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
+def _unreadable(error: ParseException) -> Response:
+    """Its body comes in pieces, and one of them is none. What the server says of it holds the piece."""
+    log.warning("request.unreadable", why=type(error).__name__)
+    return _reply(400, Malformed.title, Malformed.default, error)
+
+
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected", path=request.path, exc_info=error)
+    log.error("unexpected", route=_route(), exc_info=error)
     return _reply(500, "Something went wrong", "This is our fault; it has been noted. Do not take the card.", error)
+
+
+def _route() -> str:
+    """Not the path: somebody may have put anything where a SID belongs."""
+    return str(request.url_rule)
 
 
 def _reply(status: int, title: str, detail: str, error: Exception) -> Response:
