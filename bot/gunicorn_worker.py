@@ -11,7 +11,11 @@ from typing import Any
 
 import structlog
 from gunicorn import util
-from gunicorn.http.errors import InvalidResponseHeader, InvalidResponseHeaderName, ParseException
+from gunicorn.http.errors import (  # type: ignore[attr-defined]  # the stubs are older
+    InvalidResponseHeader,
+    InvalidResponseHeaderName,
+    ParseException,
+)
 from gunicorn.workers.gthread import ThreadWorker
 
 OURS = (InvalidResponseHeader, InvalidResponseHeaderName)

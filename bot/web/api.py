@@ -23,7 +23,7 @@ from bot.web.errors import problem_of
 from bot.web.limits import Buckets
 from bot.web.proof import as_json
 from bot.web.security import csrf
-from bot.web.services import json_body, note, origin, services
+from bot.web.services import is_text, json_body, note, origin, services
 
 REASON_CHARACTERS_MAX = 200
 LEGS_MAX = 10
@@ -176,14 +176,9 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX or not _is_unicode(value):
+    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX or not is_text(value):
         raise Unprocessable(f"`{name}` is text of at most {REASON_CHARACTERS_MAX} characters.")
     return scrub_card_numbers(value)
-
-
-def _is_unicode(text: str) -> bool:
-    """JSON can hold half a surrogate pair, which no database keeps."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _seconds(body: dict[str, Any]) -> int | None:

@@ -17,7 +17,7 @@ from bot.storage import throttles, users
 from bot.storage.users import Role, User
 from bot.web.onward import may_be_repeated, onward
 from bot.web.passwords import FAILURES_MAX, LOCKED_FOR, hash_password, is_password, weakness
-from bot.web.services import note, origin, services
+from bot.web.services import is_text, note, origin, services
 
 SIGN_INS_MAX = 60
 SIGN_INS_WINDOW = timedelta(minutes=10)
@@ -93,7 +93,8 @@ def login() -> BaseResponse | str:
 
 @blueprint.post("/login")
 def sign_in() -> BaseResponse:
-    name, address = request.form.get("username", "").strip()[:NAME_MAX], origin()
+    typed, address = request.form.get("username", "").strip()[:NAME_MAX], origin()
+    name = typed if is_text(typed) else ""
     user, is_locked = services().journal.write(lambda transaction: _knock(transaction, name, address))
     is_right = is_password(user.password if user else None, request.form.get("password", ""))
     is_good = user is not None and is_right and not is_locked and not user.is_disabled

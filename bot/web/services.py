@@ -46,6 +46,11 @@ def json_body() -> object:
         return None
 
 
+def is_text(value: str) -> bool:
+    """What a database keeps: no half of a surrogate pair, which JSON can hold, and no NUL, which a form can."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
+
+
 def origin() -> str | None:
     """The address a request came from, behind as many proxies as are trusted. None if they forward no address."""
     try:

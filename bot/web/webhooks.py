@@ -11,7 +11,7 @@ from bot.errors import Malformed, NotAllowed
 from bot.telephony import webhooks
 from bot.telephony.webhooks import Report
 from bot.web.security import csrf
-from bot.web.services import json_body, origin, services
+from bot.web.services import is_text, json_body, origin, services
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/twilio")
 csrf.exempt(blueprint)
@@ -70,4 +70,4 @@ def allowed(fields: tuple[str, ...]) -> dict[str, str]:
     form = json_body() if request.mimetype == "application/json" else request.form
     if not isinstance(form, Mapping):
         raise Malformed("The body is not a set of parameters.")
-    return {name: value for name in fields if isinstance(value := form.get(name), str)}
+    return {name: value for name in fields if isinstance(value := form.get(name), str) and is_text(value)}

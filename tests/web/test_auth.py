@@ -339,3 +339,8 @@ def test_wrong_old_passwords_are_limited_like_wrong_sign_ins(web_bench: Bench) -
         alice.post("/password", token, password="wrong", new_password=NEW_PASSWORD)
     reply = alice.post("/password", token, password=ALICE.password, new_password=NEW_PASSWORD)
     assert reply.status_code != 303
+
+
+@pytest.mark.parametrize("web_url", ["sqlite", "postgresql"], indirect=True)
+def test_name_that_no_database_keeps_is_nobody(web_bench: Bench) -> None:
+    assert web_bench.visitor().sign_in("ali\0ce", ALICE.password).status_code == 401
