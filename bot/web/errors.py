@@ -1,10 +1,12 @@
 """Errors -> HTTP, here only. The API gets RFC 9457 `problem+json`, people a page, Twilio a line of text.
 
-A caller in our own phone flow hears of no error of ours: they are put through to somebody, or get an apology.
+Twilio hears of no error of ours where a request may hold digits, because its debugger keeps what a failed one held: a
+caller in our own phone flow is put through to somebody or gets an apology, another flow goes on as it said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -17,13 +19,21 @@ from bot.call import Problem
 from bot.errors import BotError, DatabaseUnavailable, Malformed, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
-from bot.web import flow
+from bot.web import flow, steps, webhooks
 from bot.web.present import WORDS
 from bot.web.proof import as_json
 
 log = structlog.get_logger(__name__)
 
-FLOW = frozenset({"flow", "menu", "pay"})
+INSTEAD_OF_AN_ERROR: dict[str, Callable[[], Response | None]] = {
+    "flow": flow.without_agents,
+    "menu": flow.without_agents,
+    "pay": flow.without_agents,
+    "pay_status": lambda: Response(status=204),
+    "steps": steps.way_out,
+    "webhooks": webhooks.without_a_trace,
+}
+"""By blueprint: what Twilio is answered when we have trouble; None: that it is so."""
 
 STATUS_OF: dict[Problem | Denial, int] = {
     Problem.STARTING: 504,
@@ -131,8 +141,10 @@ def _route() -> str:
 def _reply(status: int, title: str, detail: str, error: Exception) -> Response:
     if request.path.startswith("/api/"):
         return problem(status, title, detail)
-    if status >= 500 and request.blueprint in FLOW:
-        return flow.without_agents()
+    instead = INSTEAD_OF_AN_ERROR.get(request.blueprint or "") if status >= 500 else None
+    answer = instead() if instead is not None else None
+    if answer is not None:
+        return answer
     if request.path.startswith("/twilio/"):
         return make_response((f"{detail}\n", status, {"Content-Type": "text/plain; charset=utf-8"}))
     template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"
