@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import time_machine
@@ -273,6 +273,29 @@ def test_sign_in_never_leads_elsewhere(wanted: str, web_bench: Bench) -> None:
     assert stripped.startswith("/")
     assert not stripped.startswith(("//", "/\\"))
     assert "Set-Cookie: a=b" not in str(reply.headers)
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("/calls/4111111111111111", None),
+        ("/calls/NDExMTExMTExMTExMTExMQ", None),
+        (f"/calls/CA{'1' * 32}?card=4111111111111111", f"/calls/CA{'1' * 32}"),
+        ("/review?a=4111&b=1111&c=1111", "/review"),
+        ("/review?NDExMTExMTExMTExMTExMQ", "/review"),
+        (f"/review?call=CA{'1' * 32}&from=2026-11-22", f"/review?call=CA{'1' * 32}&from=2026-11-22"),
+    ],
+)
+def test_what_may_be_a_card_goes_into_no_further_url(asked: str, kept: str | None, web_bench: Bench) -> None:
+    sent = web_bench.visitor().get(asked).headers["Location"]
+    assert parse_qs(urlsplit(sent).query).get("next", [None]) == [kept]
+    went_on = web_bench.visitor().sign_in(ALICE.name, ALICE.password, quote(asked, safe=""))
+    assert went_on.headers["Location"] == (kept or "/calls")
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("alice.b2", "alice.b2"), ("4111 1111 1111 1111", "")])
+def test_name_is_shown_again_unless_it_may_be_a_card(typed: str, shown: str, web_bench: Bench) -> None:
+    assert f'name="username" autocomplete="username" value="{shown}"' in web_bench.visitor().sign_in(typed, "x").text
 
 
 # Passwords
