@@ -22,18 +22,22 @@ class Got:
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests, or `CUT`; after them, and without any, it is 204."""
+    """`answers` are the statuses of the next requests, or `CUT`; after them, and without any, it is 204. `answers_to`
+    are those to requests with this in their body.
+    """
 
     def __init__(self) -> None:
         self.received: list[Got] = []
         self.answers: list[int] = []
+        self.answers_to: dict[bytes, list[int]] = {}
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(Got(dict(self.headers.items()), body))
-                answer = receiver.answers.pop(0) if receiver.answers else 204
+                answers = next((some for part, some in receiver.answers_to.items() if part in body), receiver.answers)
+                answer = answers.pop(0) if answers else 204
                 if answer == CUT:
                     self.close_connection = True
                     return
