@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8000')}"  # noqa: S104 - a platform's router must reach it
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "bot.gunicorn_worker.QuietWorker"
 threads = int(os.environ.get("WEB_THREADS", "400"))
 backlog = 2048
 timeout = 60

@@ -21,10 +21,12 @@ PREFIX_DIGITS = 4  # what tells the issuer
 PHONE_MIN_DIGITS = 7
 PHONE_MAX_DIGITS = 15  # E.164
 
-# Digits in groups, with at most three spaces, dashes or dots between two of them.
-_SEPARATOR = r"[\s.\-\u2010-\u2015\u2212]"
-_CHAIN = re.compile(rf"\d+(?:{_SEPARATOR}{{1,3}}\d+)*")
-_ENOUGH_DIGITS = re.compile(rf"(?:\d{_SEPARATOR}{{0,3}}){{{MIN_DIGITS}}}")
+# Digits in groups, with at most three signs between two of them: spaces, dashes, dots and the like, signs that have no
+# width. A single plus is a form's space; with others it begins a phone number.
+_SEPARATOR = r"[\s./_,|\-\u00ad\u00b7\u200b-\u200d\u2010-\u2015\u2022\u2060\u2212\ufeff]"
+_BETWEEN = rf"(?:{_SEPARATOR}{{1,3}}|\+)"
+_CHAIN = re.compile(rf"\d+(?:{_BETWEEN}\d+)*")
+_ENOUGH_DIGITS = re.compile(rf"(?:\d{_BETWEEN}?){{{MIN_DIGITS}}}")
 _GROUP = re.compile(r"\d+")
 _PHONE_PLUS = re.compile(r"(?:^|[^0-9A-Za-z])\+\Z")
 # Ids whose digits mean nothing: a UUID, a Twilio SID, any long hexadecimal word.

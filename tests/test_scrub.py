@@ -35,6 +35,7 @@ KEPT = [
     "+491511234567890",
     "+49 30 1234 5678 901",
     "+1 415-555-2671",
+    "2 +4915112345678",
     "1763805600",
     "1763805600123",
     "1763805600123456",
@@ -52,7 +53,10 @@ def in_fours(number: str, separator: str) -> str:
 
 
 @pytest.mark.parametrize("number", CARDS)
-@pytest.mark.parametrize("separator", ["", " ", "-", " - ", ".", "\u00a0", "\u2013", "\n"])
+@pytest.mark.parametrize(
+    "separator",
+    ["", " ", "-", " - ", ".", "/", "_", ", ", "|", "+", "\u00a0", "\u200b", "\u2013", "\u2022", "\n"],
+)
 def test_a_card_number_is_removed_however_it_is_grouped(number: str, separator: str) -> None:
     written = in_fours(number, separator) if separator else number
     assert scrub_card_numbers(f"card: {written}, ok") == f"card: {REMOVED}, ok"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.audit.entry import OUTCOMES, SOURCES
-from bot.scrub import scrub_card_numbers
-from bot.storage.entries import Filter
+from bot.scrub import MIN_DIGITS, scrub_card_numbers
+from bot.storage.entries import Filter, is_position
 from bot.telephony.webhooks import is_sid
 
 TEXT_CHARACTERS_MAX = 100
@@ -20,6 +20,7 @@ LABELS = {
     "from": "From", "to": "To", "before": "Page", "after": "Page",
 }  # fmt: skip
 
+_TYPE = re.compile(r"[a-z_.-]+")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -73,18 +74,30 @@ def _plain_values(arguments: Mapping[str, str], problems: list[str]) -> dict[str
             problems.append(f"{LABELS[name]} has at most {TEXT_CHARACTERS_MAX} characters.")
         elif not value.isprintable():
             problems.append(f"{LABELS[name]} holds characters that cannot be printed.")
-        elif scrub_card_numbers(value) != value:
+        elif _may_be_card(name, value):
             problems.append(f"{LABELS[name]} looks like a card number. Card numbers are never searched for here.")
         elif value:
             values[name] = value
     return values
 
 
+def _may_be_card(name: str, value: str) -> bool:
+    """Of an actor's name, which may be anything, and a type, also a part of a card and any way of writing it."""
+    is_free = name in {"actor", "type"}
+    return scrub_card_numbers(value) != value or (is_free and sum(map(str.isdecimal, value)) >= MIN_DIGITS)
+
+
 def _check_choices(values: dict[str, str], problems: list[str]) -> None:
+    """What is none of the choices may be a card in disguise, and is not shown again either."""
     if "call" in values and not is_sid(values["call"], "CA"):
+        del values["call"]
         problems.append("Call is a CallSid: CA and 32 hexadecimal digits.")
+    if "type" in values and not _TYPE.fullmatch(values["type"]):
+        del values["type"]
+        problems.append("Type is a word or two, like call.paused.")
     for name, allowed in (("source", SOURCES), ("outcome", OUTCOMES)):
         if name in values and values[name] not in allowed:
+            del values[name]
             problems.append(f"{LABELS[name]} is one of {', '.join(sorted(allowed))}.")
 
 
@@ -103,6 +116,7 @@ def _time(values: dict[str, str], name: str, problems: list[str], *, is_end: boo
             return at + _MICROSECOND if is_end else at
     except (ValueError, OverflowError):
         pass
+    del values[name]
     problems.append(f"{LABELS[name]} is a day in UTC (2026-11-22) or a time with its zone (2026-11-22T10:00:00Z).")
     return None
 
@@ -110,7 +124,7 @@ def _time(values: dict[str, str], name: str, problems: list[str], *, is_end: boo
 def _position(value: str | None, problems: list[str]) -> int | None:
     if value is None:
         return None
-    if not re.fullmatch(r"[0-9]{1,15}", value):
+    if not is_position(value):
         problems.append("This link to a page is damaged: go back to the newest entries.")
         return None
     return int(value)

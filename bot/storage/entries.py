@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,9 @@ from bot.audit.merkle import Frontier
 from bot.storage.schema import entries, head
 
 FETCH_ROWS = 2_000
+
+POSITION_DIGITS_MAX = 11
+"""More entries than any log will have, and fewer digits than any card number has."""
 
 _BODY = cast(entries.c.body, LargeBinary).label("body")
 _LEAF = cast(entries.c.leaf, LargeBinary).label("leaf")
@@ -38,6 +42,11 @@ class Filter:
     type: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def is_position(text: str) -> bool:
+    """Whether a reader may go on from there. What they asked for is noted, so it must not be a card number."""
+    return re.fullmatch(f"[0-9]{{1,{POSITION_DIGITS_MAX}}}", text) is not None
 
 
 def newest(connection: Connection, wanted: Filter, before: int | None, limit: int) -> list[Entry]:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 from bot.call import Of
 from bot.errors import Malformed
 from bot.messages import CallReported, ConferenceReported, RecordingReported
+from bot.scrub import scrub_card_numbers
 
 CALL_FIELDS = (
     "CallSid", "ParentCallSid", "AccountSid", "CallStatus", "Direction", "From", "To", "SequenceNumber", "Timestamp",
@@ -34,6 +35,12 @@ STEP_FIELDS = ("CallSid", "AccountSid")
 DIAL_FIELDS = ("DialCallStatus",)
 KEYS_FIELDS = ("Digits",)
 """Read by `web.steps.pressed` alone, which reduces them on the spot."""
+NEVER_IN_A_REPORT = frozenset({
+    "Digits", "SpeechResult", "UnstableSpeechResult", "StableSpeechResult", "PaymentCardNumber", "ExpirationDate",
+    "SecurityCode", "PaymentCardPostalCode", "BankAccountNumber", "BankRoutingNumber", "PaymentToken",
+    "PaymentConfirmationCode", "ProfileId", "TranscriptionText", "TranscriptionData", "Body",
+})  # fmt: skip
+"""What status callbacks of calls, recordings and conferences do not have; named so that it can be told by its name."""
 
 CALL_STATUSES = {
     "queued", "initiated", "ringing", "in-progress", "answered", "completed", "busy", "failed", "no-answer", "canceled",
@@ -126,6 +133,14 @@ def conference_report(form: Mapping[str, str]) -> Report:
 def step_call(form: Mapping[str, str]) -> str:
     """Whose flow the step belongs to. Raises `Malformed`."""
     return _sid(form, "CallSid", "CA")
+
+
+def may_hold_card(given: Iterable[tuple[str, str]]) -> bool:
+    """Whether any of these names and values says so, or looks like it."""
+    return any(
+        name in NEVER_IN_A_REPORT or scrub_card_numbers(name) != name or scrub_card_numbers(value) != value
+        for name, value in given
+    )
 
 
 def masked(number: str) -> str | None:

@@ -17,13 +17,13 @@ from bot.results import Outcome
 from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries
 from bot.storage.api_keys import ApiKey
-from bot.storage.entries import Filter
+from bot.storage.entries import Filter, is_position
 from bot.telephony.webhooks import is_sid
 from bot.web.errors import problem_of
 from bot.web.limits import Buckets
 from bot.web.proof import as_json
 from bot.web.security import csrf
-from bot.web.services import json_body, note, origin, services
+from bot.web.services import is_text, json_body, note, origin, services
 
 REASON_CHARACTERS_MAX = 200
 LEGS_MAX = 10
@@ -122,7 +122,7 @@ def list_entries() -> Response:
     key = _key("review")
     call, limit = request.args.get("call") or None, _limit()
     after = request.args.get("after", "")
-    if after and not re.fullmatch(r"[0-9]{1,15}", after):
+    if after and not is_position(after):
         raise Malformed("`after` is the position of an entry.")
     if call is not None and not is_sid(call, "CA"):
         raise Malformed("`call` is a CallSid.")
@@ -176,14 +176,9 @@ def _text(body: dict[str, Any], name: str) -> str | None:
     value = body.get(name)
     if value is None:
         return None
-    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX or not _is_unicode(value):
+    if not isinstance(value, str) or len(value) > REASON_CHARACTERS_MAX or not is_text(value):
         raise Unprocessable(f"`{name}` is text of at most {REASON_CHARACTERS_MAX} characters.")
     return scrub_card_numbers(value)
-
-
-def _is_unicode(text: str) -> bool:
-    """JSON can hold half a surrogate pair, which no database keeps."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _seconds(body: dict[str, Any]) -> int | None:

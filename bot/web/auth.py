@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import wraps
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response as BaseResponse
@@ -16,8 +15,9 @@ from bot.audit.journal import Transaction
 from bot.errors import NotAllowed, NotSignedIn, TooFast
 from bot.storage import throttles, users
 from bot.storage.users import Role, User
+from bot.web.onward import may_be_repeated, onward
 from bot.web.passwords import FAILURES_MAX, LOCKED_FOR, hash_password, is_password, weakness
-from bot.web.services import note, origin, services
+from bot.web.services import is_text, note, origin, services
 
 SIGN_INS_MAX = 60
 SIGN_INS_WINDOW = timedelta(minutes=10)
@@ -61,9 +61,7 @@ def roles(*allowed: Role) -> Callable[[Callable[P, R]], Callable[P, R | BaseResp
             if user is None:
                 if "HX-Request" in request.headers:
                     raise NotSignedIn("You are signed out. Sign in again; until then nothing here is certain.")
-                return redirect(
-                    url_for("auth.login", next=request.full_path.rstrip("?") if request.method == "GET" else None)
-                )
+                return redirect(url_for("auth.login", next=_this_page()))
             if user.is_temporary:
                 return redirect(url_for("auth.password"))
             if user.role not in allowed:
@@ -90,12 +88,13 @@ def home() -> BaseResponse:
 @blueprint.get("/login")
 def login() -> BaseResponse | str:
     user = current_user()
-    return redirect(url_for(HOME[user.role])) if user else render_template("login.html")
+    return redirect(url_for(HOME[user.role])) if user else _form()
 
 
 @blueprint.post("/login")
 def sign_in() -> BaseResponse:
-    name, address = request.form.get("username", "").strip()[:NAME_MAX], origin()
+    typed, address = request.form.get("username", "").strip()[:NAME_MAX], origin()
+    name = typed if is_text(typed) else ""
     user, is_locked = services().journal.write(lambda transaction: _knock(transaction, name, address))
     is_right = is_password(user.password if user else None, request.form.get("password", ""))
     is_good = user is not None and is_right and not is_locked and not user.is_disabled
@@ -108,7 +107,7 @@ def sign_in() -> BaseResponse:
             if is_locked and is_right
             else "Name or password is wrong."
         )
-        return make_response(render_template("login.html", problem=text, username=name), 401)
+        return make_response(_form(problem=text, username=name if may_be_repeated(name) else ""), 401)
     _open_session(user)
     return redirect(_next_page() or url_for("auth.password" if user.is_temporary else HOME[user.role]), 303)
 
@@ -165,12 +164,17 @@ def _open_session(user: User) -> None:
     session["user"], session["session"] = user.name, user.session
 
 
+def _form(**shown: str) -> str:
+    return render_template("login.html", next=_next_page(), **shown)
+
+
 def _next_page() -> str | None:
-    """Back to where the user wanted to go, if that is a path of ours."""
-    wanted = request.args.get("next", "")
-    parts = urlsplit(wanted)
-    is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
-    return wanted if is_ours and "\\" not in wanted and wanted.isprintable() else None
+    """Back to where the user wanted to go."""
+    return onward(request.args.get("next", ""))
+
+
+def _this_page() -> str | None:
+    return onward(request.full_path) if request.method == "GET" else None
 
 
 @blueprint.post("/logout")

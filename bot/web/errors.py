@@ -1,28 +1,39 @@
 """Errors -> HTTP, here only. The API gets RFC 9457 `problem+json`, people a page, Twilio a line of text.
 
-A caller in our own phone flow hears of no error of ours: they are put through to somebody, or get an apology.
+Twilio hears of no error of ours where a request may hold digits, because its debugger keeps what a failed one held: a
+caller in our own phone flow is put through to somebody or gets an apology, another flow goes on as it said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
 from flask import Flask, Response, jsonify, make_response, render_template, request, session
 from flask_wtf.csrf import CSRFError
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from bot.call import Problem
-from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
+from bot.errors import BotError, DatabaseUnavailable, Malformed, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
-from bot.web import flow
+from bot.web import flow, steps, webhooks
 from bot.web.present import WORDS
 from bot.web.proof import as_json
 
 log = structlog.get_logger(__name__)
 
-FLOW = frozenset({"flow", "menu", "pay"})
+INSTEAD_OF_AN_ERROR: dict[str, Callable[[], Response | None]] = {
+    "flow": flow.without_agents,
+    "menu": flow.without_agents,
+    "pay": flow.without_agents,
+    "pay_status": lambda: Response(status=204),
+    "steps": steps.way_out,
+    "webhooks": webhooks.without_a_trace,
+}
+"""By blueprint: what Twilio is answered when we have trouble; None: that it is so."""
 
 STATUS_OF: dict[Problem | Denial, int] = {
     Problem.STARTING: 504,
@@ -83,6 +94,7 @@ def set_up(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(BotError, _ours)
+    app.register_error_handler(ParseException, _unreadable)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -91,7 +103,7 @@ def _ours(error: BotError) -> Response:
         return _reply(error.status, error.title, str(error), error)
     if isinstance(error, DatabaseUnavailable):
         return _reply(503, "Not available now", str(error), error)
-    log.error("failed", path=request.path, error=type(error).__name__)
+    log.error("failed", route=_route(), error=type(error).__name__)
     return _reply(500, "Something went wrong", "This is our fault; it has been noted.", error)
 
 
@@ -110,16 +122,29 @@ def _http(error: HTTPException) -> Response:
     return response
 
 
+def _unreadable(error: ParseException) -> Response:
+    """Its body comes in pieces, and one of them is none. What the server says of it holds the piece."""
+    log.warning("request.unreadable", why=type(error).__name__)
+    return _reply(400, Malformed.title, Malformed.default, error)
+
+
 def _unexpected(error: Exception) -> Response:
-    log.error("unexpected", path=request.path, exc_info=error)
+    log.error("unexpected", route=_route(), exc_info=error)
     return _reply(500, "Something went wrong", "This is our fault; it has been noted. Do not take the card.", error)
+
+
+def _route() -> str:
+    """Not the path: somebody may have put anything where a SID belongs."""
+    return str(request.url_rule)
 
 
 def _reply(status: int, title: str, detail: str, error: Exception) -> Response:
     if request.path.startswith("/api/"):
         return problem(status, title, detail)
-    if status >= 500 and request.blueprint in FLOW:
-        return flow.without_agents()
+    instead = INSTEAD_OF_AN_ERROR.get(request.blueprint or "") if status >= 500 else None
+    answer = instead() if instead is not None else None
+    if answer is not None:
+        return answer
     if request.path.startswith("/twilio/"):
         return make_response((f"{detail}\n", status, {"Content-Type": "text/plain; charset=utf-8"}))
     template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"

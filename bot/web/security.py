@@ -47,6 +47,7 @@ def set_up(app: Flask, settings: Settings) -> None:
         count = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=count, x_proto=count, x_host=count)  # type: ignore[method-assign]  # Flask's own way
     csrf.init_app(app)
+    app.url_map.merge_slashes = False  # or a slash too many is answered with a redirect that holds the whole URL
 
     @app.before_request
     def _check_host() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, cast
 
 from flask import current_app, request
@@ -45,6 +46,14 @@ def json_body() -> object:
         return None
 
 
+def is_text(value: str) -> bool:
+    """What a database keeps: no half of a surrogate pair, which JSON can hold, and no NUL, which a form can."""
+    return not any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value)
+
+
 def origin() -> str | None:
-    """The address a request came from, behind as many proxies as are trusted."""
-    return request.remote_addr
+    """The address a request came from, behind as many proxies as are trusted. None if they forward no address."""
+    try:
+        return str(ip_address((request.remote_addr or "").partition("%")[0]))
+    except ValueError:
+        return None

@@ -75,6 +75,12 @@ def after_keys() -> Response:
             return _go_on(with_parameter(next_step, "Count", str(count)))
 
 
+def way_out() -> Response | None:
+    """Where the flow goes when we are at fault: on after a card, never to one. None: it named no such way."""
+    url = request.args.get("next" if request.endpoint == "steps.resume" else "failed", "")
+    return _go_on(url) if is_allowed(url, services().settings.redirect_hosts) else None
+
+
 # What all steps share
 
 

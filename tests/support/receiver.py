@@ -9,6 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+CUT = 0
+"""An answer that is none: the connection is closed."""
+
 
 @dataclass(frozen=True)
 class Got:
@@ -19,18 +22,26 @@ class Got:
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests; after them, and without any, it is 204."""
+    """`answers` are the statuses of the next requests, or `CUT`; after them, and without any, it is 204. `answers_to`
+    are those to requests with this in their body.
+    """
 
     def __init__(self) -> None:
         self.received: list[Got] = []
         self.answers: list[int] = []
+        self.answers_to: dict[bytes, list[int]] = {}
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(Got(dict(self.headers.items()), body))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 204)
+                answers = next((some for part, some in receiver.answers_to.items() if part in body), receiver.answers)
+                answer = answers.pop(0) if answers else 204
+                if answer == CUT:
+                    self.close_connection = True
+                    return
+                self.send_response(answer)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

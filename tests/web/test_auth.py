@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 import time_machine
@@ -275,6 +275,29 @@ def test_sign_in_never_leads_elsewhere(wanted: str, web_bench: Bench) -> None:
     assert "Set-Cookie: a=b" not in str(reply.headers)
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ("/calls/4111111111111111", None),
+        ("/calls/NDExMTExMTExMTExMTExMQ", None),
+        (f"/calls/CA{'1' * 32}?card=4111111111111111", f"/calls/CA{'1' * 32}"),
+        ("/review?a=4111&b=1111&c=1111", "/review"),
+        ("/review?NDExMTExMTExMTExMTExMQ", "/review"),
+        (f"/review?call=CA{'1' * 32}&from=2026-11-22", f"/review?call=CA{'1' * 32}&from=2026-11-22"),
+    ],
+)
+def test_what_may_be_a_card_goes_into_no_further_url(asked: str, kept: str | None, web_bench: Bench) -> None:
+    sent = web_bench.visitor().get(asked).headers["Location"]
+    assert parse_qs(urlsplit(sent).query).get("next", [None]) == [kept]
+    went_on = web_bench.visitor().sign_in(ALICE.name, ALICE.password, quote(asked, safe=""))
+    assert went_on.headers["Location"] == (kept or "/calls")
+
+
+@pytest.mark.parametrize(("typed", "shown"), [("alice.b2", "alice.b2"), ("4111 1111 1111 1111", "")])
+def test_name_is_shown_again_unless_it_may_be_a_card(typed: str, shown: str, web_bench: Bench) -> None:
+    assert f'name="username" autocomplete="username" value="{shown}"' in web_bench.visitor().sign_in(typed, "x").text
+
+
 # Passwords
 
 
@@ -339,3 +362,8 @@ def test_wrong_old_passwords_are_limited_like_wrong_sign_ins(web_bench: Bench) -
         alice.post("/password", token, password="wrong", new_password=NEW_PASSWORD)
     reply = alice.post("/password", token, password=ALICE.password, new_password=NEW_PASSWORD)
     assert reply.status_code != 303
+
+
+@pytest.mark.parametrize("web_url", ["sqlite", "postgresql"], indirect=True)
+def test_name_that_no_database_keeps_is_nobody(web_bench: Bench) -> None:
+    assert web_bench.visitor().sign_in("ali\0ce", ALICE.password).status_code == 401

@@ -166,6 +166,22 @@ def test_recording_that_began_while_nothing_could_be_written_is_paused_afterward
     assert web_bench.types(call).count("recording.started") == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("Digits", "1"), ("Anything", "4111-1111-1111-1111"), ("4111111111111111", ""), ("Body", "")]
+)
+def test_report_that_may_hold_a_card_is_no_error_and_taken_in_all_the_same(
+    name: str, value: str, web_bench: Bench
+) -> None:
+    """Twilio's debugger would keep all of it for as long as it keeps errors."""
+    call = web_bench.place_call()
+    with full_disk():
+        started = web_bench.twilio.start_recording(call)
+        report = recording_report(call, started)
+        assert web_bench.post_webhook("recording-status", report | {name: value}).status_code == 204
+        assert are_waiting(web_bench)
+    until(lambda: web_bench.types(call).count("recording.started") == 2)
+
+
 def test_call_is_not_safe_while_a_report_waits_though_we_can_write_again(web_bench: Bench) -> None:
     """Seen in the moment before the report is taken in; tried again until that moment was met."""
     answers: list[object] = []

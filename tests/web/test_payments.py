@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -362,6 +362,14 @@ def test_callback_with_a_wrong_signature_changes_nothing(web_till: Till) -> None
         f"{web_till.bench.public}/twilio/pay/status?payment={'a' * 32}&ask=1", data={"CallSid": web_till.call}
     )
     assert reply.status_code == 403
+
+
+def test_callback_that_meets_a_fault_of_our_own_making_is_no_error(web_till: Till) -> None:
+    services = web_till.bench.app.extensions["bot"]
+    web_till.bench.app.extensions["bot"] = replace(services, payments=None)
+    reply = web_till.bench.post_webhook(f"pay/status?payment={'a' * 32}", {"CallSid": web_till.call})
+    web_till.bench.app.extensions["bot"] = services
+    assert reply.status_code == 204
 
 
 def test_result_that_comes_three_times_is_delivered_once(web_till: Till) -> None:

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from tests.conftest import ALICE
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.support.full_disk import full_disk
-from tests.web.bench import PUBLIC, Bench
+from tests.web.bench import PUBLIC, UNKNOWN_CALL, Bench
 from tests.web.signing import signature_of
 
 NEXT, FAILED = "/flow/card", "https://flows.example.com/no-card?why=recording"
@@ -106,6 +106,14 @@ def test_log_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Bench) 
         connection.execute(text("DELETE FROM head"))
     assert pause(flow, call) == FAILED
     assert resume(flow, call) == NEXT
+
+
+def test_fault_of_our_own_making_goes_to_failed_and_is_no_error(flow: Bench) -> None:
+    services = flow.app.extensions["bot"]
+    flow.app.extensions["bot"] = replace(services, control=None)
+    assert pause(flow, UNKNOWN_CALL) == FAILED
+    assert resume(flow, UNKNOWN_CALL) == NEXT
+    flow.app.extensions["bot"] = services
 
 
 @pytest.mark.parametrize(

@@ -308,3 +308,10 @@ def test_late_callback_does_not_bring_a_call_back(web_bench: Bench) -> None:
     after = web_bench.api().call(call)
     assert (after["status"], after["observed"]) == ("completed", "ended")
     assert len(web_bench.entries(call=call)) == told
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\0"])
+@pytest.mark.parametrize("web_url", ["sqlite", "postgresql"], indirect=True)
+def test_value_that_no_database_keeps_does_not_exist(odd: str, web_bench: Bench) -> None:
+    said = {"CallSid": UNKNOWN_CALL, "CallStatus": "in-progress", "From": odd, "To": odd, "Direction": "inbound"}
+    assert _post_json(web_bench, json.dumps(said).encode()).status_code == 204
