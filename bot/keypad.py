@@ -118,10 +118,12 @@ class Payments:
         return self._lead(sid, by, lambda payment: CompletePayment(by=by, id=payment.id), None)
 
     def cancel(self, sid: str, by: By) -> Outcome:
-        """No card: the session is closed first, so that no key is heard by the recording that goes on then."""
+        """No card: the session is closed first, so that no key is heard by the recording that goes on then. The phone
+        flow's payment is not an agent's to cancel: Twilio's `<Pay>` would go on asking for the card.
+        """
         call = self._control.find(sid)
         payment = None if call is None else call.payment
-        if call is None or payment is None:
+        if call is None or payment is None or payment.via is not Via.AGENT:
             return self._none(sid)
         is_closed = (
             payment.is_open and payment.sid is not None and _is_closed(self._sessions.cancel(call.account, payment))

@@ -14,6 +14,7 @@ import pytest
 
 from bot.settings import Settings
 from bot.web import pay
+from tests.conftest import ALICE, SAM
 from tests.simulator.process import Simulator
 from tests.support.full_disk import full_disk
 from tests.support.receiver import Receiver
@@ -243,6 +244,28 @@ def test_agents_hold_outlasts_the_payment(dave: Caller) -> None:
     dave.bench.api().pause(dave.call)
     ended(dave, dave.at("pay"), "success")
     assert (dave.recordings, dave.holders) == (["paused"], ["api:crm"])
+
+
+def test_agent_cannot_end_the_payment_in_which_twilio_asks_for_the_card(dave: Caller) -> None:
+    """Only Twilio ends its `<Pay>`: the recording would go on while the caller keys in the card."""
+    paying = dave.at("pay")
+    alice = dave.bench.signed_in(ALICE)
+    token = alice.token(f"/calls/{dave.call}")
+    assert alice.post(f"/calls/{dave.call}/claim", token).status_code == 303
+    alice.post(f"/calls/{dave.call}/payment/cancel", token, script=True)
+    assert (dave.recordings, dave.holders) == (["paused"], [f"payment:{payment_of(paying)}"])
+    assert ended(dave, paying, "success").words == [pay.SAVED]
+
+
+def test_supervisor_may_release_the_hold_of_the_phone_flows_payment(dave: Caller) -> None:
+    dave.at("pay")
+    sam = dave.bench.signed_in(SAM)
+    (hold,) = dave.bench.api().call(dave.call)["holds"]
+    token = sam.token(f"/calls/{dave.call}")
+    assert sam.post(f"/calls/{dave.call}/holds/{hold['id']}/release", token, script=True).status_code == 200
+    assert is_recorded_again(dave)
+    (finished,) = dave.bench.entries(call=dave.call, type="payment.finished")
+    assert finished["reason"] == "hold-ended"
 
 
 # Our own trouble, and what is kept
