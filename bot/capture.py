@@ -72,7 +72,7 @@ def _of_payment(call: Call, payment: Payment, message: News, now: datetime, poli
         case SessionRefused():
             return _session_refused(call, payment, message)
         case EndPayment():
-            return settling.end(call, payment, message, now)
+            return settling.end(call, payment, message, now, policy)
         case PaymentReported():
             return _reported(call, payment, message, now, policy)
         case Delivered():
@@ -94,7 +94,8 @@ def _open(call: Call, message: OpenPayment, now: datetime, policy: Policy) -> De
     if call.payment is not None and call.payment.is_open:
         if not call.payment.via is message.via is Via.FLOW:
             return _refuse(call, message.by, Denial.PAYMENT_OPEN)
-        ended = settling.end(call, call.payment, EndPayment(by=message.by, id=call.payment.id, why="no-result"), now)
+        lost = EndPayment(by=message.by, id=call.payment.id, why="no-result")
+        ended = settling.end(call, call.payment, lost, now, policy)
         call, facts = ended.call, ended.facts
     wish = Pause(
         by=message.by,

@@ -207,6 +207,12 @@ def give_up(call: Call, message: GiveUp, now: datetime) -> Decision:
     return Decision(call=after, facts=(fact, *_unproven((own,), now, at_once=True)))
 
 
+def run_down(call: Call, hold: Hold, by: By, now: datetime, policy: Policy) -> tuple[Call, Fact]:
+    """No card may come any more, and the hold ends by itself after the warning: until then something may yet listen."""
+    ending = replace(hold, expires_at=now, ends_at=now + policy.warning, warned=True)
+    return _with_hold(call, ending), _fact("hold.running_out", ending, by, Wish.PAUSED, Wish.PAUSED)
+
+
 def close_all(call: Call, why: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
     """No card can come any more: every hold closes."""
     facts = tuple(

@@ -118,8 +118,9 @@ class Payments:
         return self._lead(sid, by, lambda payment: CompletePayment(by=by, id=payment.id), None)
 
     def cancel(self, sid: str, by: By) -> Outcome:
-        """No card: the session is closed first, so that no key is heard by the recording that goes on then. The phone
-        flow's payment is not an agent's to cancel: Twilio's `<Pay>` would go on asking for the card.
+        """No card: the session is closed first, so that no key is heard by the recording that goes on then. While
+        Twilio does not take that up, the pause stays for some seconds more. The phone flow's payment is not an agent's
+        to cancel: Twilio's `<Pay>` would go on asking for the card.
         """
         call = self._control.find(sid)
         payment = None if call is None else call.payment
@@ -129,9 +130,12 @@ class Payments:
             payment.is_open and payment.sid is not None and _is_closed(self._sessions.cancel(call.account, payment))
         )
         time.sleep(LAST_KEY_SECONDS)
-        outcome = self._control.until_resumed(sid, EndPayment(by=by, id=payment.id, why="cancelled"), by)
+        end = EndPayment(by=by, id=payment.id, why="cancelled", is_closed=is_closed)
+        outcome = self._control.until_resumed(sid, end, by)
         if is_closed:
             self._control.tell(sid, SessionClosed(id=payment.id, ok=True))
+        else:
+            self._close_soon(outcome.call)
         return outcome
 
     # A phone flow's payment

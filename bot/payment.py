@@ -165,11 +165,14 @@ class SessionRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndPayment:
-    """End it without a card: cancelled by a person, or not proven, or the flow moved on without a result."""
+    """End it without a card: cancelled by a person, or not proven, or the flow moved on without a result. `is_closed`:
+    its session is over at Twilio.
+    """
 
     by: By
     id: str
     why: str
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

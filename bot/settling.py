@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from bot import holds
 from bot.actors import SYSTEM, By
 from bot.call import Call, Hold
-from bot.messages import Decision, Denial, Fact, Finding, finding
+from bot.messages import Decision, Denial, Fact, Finding, Policy, finding
 from bot.payment import Delivered, EndPayment, Payment, PaymentReported, SessionClosed, Stage, Via
 
 DELIVERY = timedelta(seconds=30)
@@ -49,18 +49,28 @@ def result(call: Call, payment: Payment, message: PaymentReported, now: datetime
     return _released(call, ended, message.by, (fact,), now)
 
 
-def end(call: Call, payment: Payment, message: EndPayment, now: datetime) -> Decision:
+def end(call: Call, payment: Payment, message: EndPayment, now: datetime, policy: Policy) -> Decision:
+    """A session that may listen yet leaves its hold some seconds in which it is closed."""
     if not payment.is_open:
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
-    return failed(call, payment, message.by, message.why, now)
+    hold = hold_of(call, payment)
+    if hold is None or payment.sid is None or payment.via is not Via.AGENT or message.is_closed:
+        return failed(call, payment, message.by, message.why, now)
+    ended, fact = _failure(payment, message.by, message.why, now)
+    call, running_out = holds.run_down(call, hold, message.by, now, policy)
+    return Decision(call=replace(call, payment=ended), facts=(fact, running_out))
 
 
 def failed(call: Call, payment: Payment, by: By, why: str, now: datetime) -> Decision:
     if not payment.is_open:
         return Decision(call=call)
-    ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if payment.sid else None)
-    fact = fact_of("payment.finished", ended, by, _outcome(payment), why)
+    ended, fact = _failure(payment, by, why, now)
     return _released(call, ended, by, (fact,), now)
+
+
+def _failure(payment: Payment, by: By, why: str, now: datetime) -> tuple[Payment, Fact]:
+    ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if payment.sid else None)
+    return ended, fact_of("payment.finished", ended, by, _outcome(payment), why)
 
 
 def _released(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: datetime) -> Decision:

@@ -377,11 +377,23 @@ def test_hang_up_ends_the_payment_with_its_own_entry() -> None:
 
 def test_cancelling_closes_the_session_and_resumes() -> None:
     story = opened()
-    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled", is_closed=True))
     assert (payment_of(story).stage, payment_of(story).close_at) == (Stage.CANCELLED, at(story.seconds))
     assert story.converge() == "resume CURRENT"
     story.tell(SessionClosed(id=PAYMENT, ok=True))
     assert (story.fact_types, payment_of(story).close_at) == (["payment.session_closed"], None)
+
+
+def test_cancelling_a_session_that_may_listen_yet_resumes_some_seconds_later() -> None:
+    story = opened()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    assert story.fact_types == ["payment.finished", "hold.running_out"]
+    assert (payment_of(story).stage, payment_of(story).close_at) == (Stage.CANCELLED, at(story.seconds))
+    assert (story.safe, holders(story), story.converge()) == (False, [f"payment:{SESSION}"], "nothing")
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=3)
+    assert holders(story) == [f"payment:{SESSION}"]
+    assert story.converge(after=7) == "resume CURRENT"
+    assert "hold.expired" in story.fact_types
 
 
 def test_session_that_cannot_be_closed_is_tried_five_times() -> None:
