@@ -35,7 +35,7 @@ def result(call: Call, payment: Payment, message: PaymentReported, now: datetime
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
     is_success = message.result == SUCCESS
     if not is_success and not payment.is_open:
-        return Decision(call=replace(call, payment=replace(payment, result=message.result, close_at=None)))
+        return _let_go(call, replace(payment, result=message.result, close_at=None), message.by, (), now)
     ended = replace(
         _over(payment),
         stage=Stage.DELIVERING if is_success else Stage.FAILED,
@@ -100,9 +100,7 @@ def _lost(call: Call, payment: Payment, why: str) -> Decision:
 
 
 def session_closed(call: Call, payment: Payment, message: SessionClosed, now: datetime) -> Decision:
-    """Nothing listens to keys any more, so a hold that stayed at its hard limit may end. Any other still has its last
-    seconds, in which a caller may yet be pressing keys.
-    """
+    """Whether nothing listens to keys any more; if it may, Twilio is told again."""
     if payment.close_at is None:
         return Decision(call=call)
     tries = payment.close_tries + 1
@@ -112,10 +110,19 @@ def session_closed(call: Call, payment: Payment, message: SessionClosed, now: da
     closed = replace(payment, close_at=None, close_tries=0)
     outcome = "success" if message.ok else "failure"
     fact = fact_of("payment.session_closed", closed, SYSTEM, outcome, detail={"session": payment.sid})
-    hold = hold_of(call, payment)
-    if not message.ok or hold is None or not hold.overdue:
+    if not message.ok:
         return Decision(call=replace(call, payment=closed), facts=(fact,))
-    return _released(call, closed, SYSTEM, (fact,), now)
+    return _let_go(call, closed, SYSTEM, (fact,), now)
+
+
+def _let_go(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: datetime) -> Decision:
+    """Nothing listens to keys any more, so a hold that stayed at its limit may end. Any other still has its last
+    seconds, in which a caller may yet be pressing keys.
+    """
+    hold = hold_of(call, payment)
+    if hold is None or not hold.overdue:
+        return Decision(call=replace(call, payment=payment), facts=facts)
+    return _released(call, payment, by, facts, now)
 
 
 # What follows from any change of the call
@@ -135,7 +142,11 @@ def settle(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
         return (replace(call, payment=replace(payment, close_at=None)) if is_closing else call), ()
     is_session = payment.sid is not None and not call.over
     ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if is_session else None)
-    return replace(call, payment=ended), (fact_of("payment.finished", ended, SYSTEM, _outcome(payment), why),)
+    fact = fact_of("payment.finished", ended, SYSTEM, _outcome(payment), why)
+    if is_session or call.over:
+        return replace(call, payment=ended), (fact,)
+    decision = _let_go(call, ended, SYSTEM, (fact,), now)
+    return decision.call, decision.facts
 
 
 def due(call: Call) -> datetime | None:

@@ -442,6 +442,29 @@ def test_payment_at_the_hard_limit_ends_once_its_session_is_closed() -> None:
     assert (story.fact_types, holders(story)) == (["payment.session_closed", "hold.released"], [])
 
 
+def test_payment_at_the_hard_limit_ends_once_twilio_reports_its_failure() -> None:
+    """The caller's attempts may be used up just before the session is closed: nothing listens any more."""
+    story = opened()
+    for seconds in (290, 580, 870):
+        relist(story, seconds)
+        story.tell(AskField(by=ALICE, id=PAYMENT, field=CARD))
+    relist(story, 899)
+    story.converge(after=2)
+    story.tell(reported(result="too-many-failed-attempts"), after=1)
+    assert (story.fact_types, holders(story)) == (["hold.released"], [])
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert story.facts == ()
+
+
+def test_payment_without_a_session_holds_nothing_for_good() -> None:
+    """Its process died before Twilio was asked for one; nothing ever listened."""
+    story = requested()
+    story.policy = replace(story.policy, expiry="alert")
+    story.converge(after=41)
+    assert {"hold.overdue", "payment.finished", "hold.released"} <= set(story.fact_types)
+    assert holders(story) == []
+
+
 def test_phone_flows_payment_at_its_limit_goes_on_if_twilio_speaks_of_it() -> None:
     story = flow()
     relist(story, 290)
