@@ -100,7 +100,7 @@ class Payments:
     def open_for_agent(self, sid: str, by: By, amount: Decimal | None = None) -> Outcome:
         """The pause proven first, then the session. `problem` is None once the agent may ask for the card."""
         payment_id, outcome = self._open(sid, by, Via.AGENT, amount)
-        payment = outcome.call.payment
+        payment = None if payment_id is None else outcome.call.payment_of(payment_id)
         if payment_id is None or payment is None:
             return outcome
         reply = self._twice(lambda: self._sessions.open(outcome.call.account, payment))
@@ -199,36 +199,34 @@ class Payments:
         if report.result != SUCCESS:
             return None
         try:
-            payment = self._payment(sid)
+            payment = self._payment(sid, report.id)
         except DatabaseUnavailable:
             payment = Payment(id=report.id, via=Via.FLOW, hold="", leg=sid)
-        if payment is None or payment.id != report.id or payment.result is not None:
+        if payment is None or payment.result is not None:
             return None
         return self._deliveries.submit(self._post.deliver, payment.id, _payload(sid, payment, handover, self._settings))
 
     def _is_paid(self, sid: str, payment_id: str) -> bool:
         """The same result again, while the first is on its way: told what came of that."""
         deadline = time.monotonic() + RESULT_SECONDS
-        payment = self._payment(sid)
+        payment = self._payment(sid, payment_id)
         while payment is not None and payment.stage is Stage.DELIVERING and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_SECONDS)
-            payment = self._payment(sid)
-        return payment is not None and payment.id == payment_id and payment.stage is Stage.PAID
+            payment = self._payment(sid, payment_id)
+        return payment is not None and payment.stage is Stage.PAID
 
     # What falls due
 
     def tidy(self, sid: str) -> None:
-        """Close the session of a payment that is over here and not yet at Twilio."""
+        """Close the sessions of payments that are over here and not yet at Twilio."""
         call = self._control.find(sid)
-        if call is None or call.payment is None or call.payment.close_at is None:
-            return
-        payment = call.payment
-        if payment.close_at is not None and payment.close_at <= datetime.now(UTC):
-            is_closed = _is_closed(self._sessions.cancel(call.account, payment))
-            self._control.tell(sid, SessionClosed(id=payment.id, ok=is_closed))
+        for payment in () if call is None else call.payments:
+            if call is not None and payment.close_at is not None and payment.close_at <= datetime.now(UTC):
+                is_closed = _is_closed(self._sessions.cancel(call.account, payment))
+                self._control.tell(sid, SessionClosed(id=payment.id, ok=is_closed))
 
     def _close_soon(self, call: Call) -> None:
-        if call.payment is not None and call.payment.close_at is not None:
+        if any(payment.close_at is not None for payment in call.payments):
             self._control.beside(lambda: self._tidy_quietly(call.sid))
 
     def _tidy_quietly(self, sid: str) -> None:
@@ -272,7 +270,7 @@ class Payments:
         if known is None:
             return self._none(sid)
         step = self._control.tell(sid, message(known))
-        payment = step.call.payment
+        payment = step.call.payment_of(known.id)
         if step.refused is not None or payment is None:
             return _outcome(step, step.refused)
         account = step.call.account
@@ -292,9 +290,12 @@ class Payments:
                 reply = send()
         return reply
 
-    def _payment(self, sid: str) -> Payment | None:
+    def _payment(self, sid: str, payment_id: str | None = None) -> Payment | None:
+        """The latest, or the one of that id."""
         call = self._control.find(sid)
-        return None if call is None else call.payment
+        if call is None:
+            return None
+        return call.payment if payment_id is None else call.payment_of(payment_id)
 
     def _none(self, sid: str) -> Outcome:
         call = self._control.find(sid) or Call(sid=sid, account=self._settings.twilio_account_sid)

@@ -104,6 +104,11 @@ class Payment:
         """Whether every field was entered."""
         return all(one.progress is Progress.ENTERED for one in self.captures)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be done for it any more, and no news can change it."""
+        return self.result is not None and self.stage is not Stage.DELIVERING and self.close_at is None
+
     def capture(self, field: Field) -> Capture | None:
         return next((one for one in self.captures if one.field is field), None)
 

@@ -22,8 +22,26 @@ DELIVERY = timedelta(seconds=30)
 
 CLOSE_AGAIN = timedelta(seconds=3)
 CLOSE_TRIES_MAX = 5
+EARLIER_MAX = 8
+"""Of how many payments before the latest news is still expected."""
 
 SUCCESS = "success"
+
+
+# One of several
+
+
+def put_back(before: Call, after: Call) -> Call:
+    """What came of `before` where one of its payments stood for the latest, with each in its place again."""
+    told, latest = after.payment, before.payment
+    if told is None or latest is None or told.id == latest.id:
+        return after
+    return replace(after, payment=latest, earlier=tuple(told if one.id == told.id else one for one in before.earlier))
+
+
+def unsettled(payments: tuple[Payment, ...]) -> tuple[Payment, ...]:
+    """Those of which news may still come: money may have moved, or a session listens yet."""
+    return tuple(one for one in payments if not one.is_settled)[:EARLIER_MAX]
 
 
 # Ending
@@ -130,9 +148,14 @@ def _let_go(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: 
 
 def settle(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
     """A payment whose hold ended, or is about to, is over; a result that was never delivered is lost."""
-    payment = call.payment
-    if payment is None:
-        return call, ()
+    facts: tuple[Fact, ...] = ()
+    for payment in call.payments:
+        settled, more = _settled(replace(call, payment=payment), payment, now)
+        call, facts = put_back(call, settled), (*facts, *more)
+    return call, facts
+
+
+def _settled(call: Call, payment: Payment, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
     if payment.stage is Stage.DELIVERING and payment.until is not None and payment.until <= now:
         decision = _lost(call, payment, "its process ended")
         return decision.call, decision.facts
@@ -150,11 +173,9 @@ def settle(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
 
 
 def due(call: Call) -> datetime | None:
-    """When the payment needs somebody: to close its session, or to call its result lost."""
-    payment = call.payment
-    if payment is None or call.over:
-        return None if payment is None else payment.until
-    return payment.close_at or payment.until
+    """When a payment needs somebody: to close its session, or to call its result lost."""
+    times = [payment.until if call.over else payment.close_at or payment.until for payment in call.payments]
+    return min((at for at in times if at is not None), default=None)
 
 
 def _why_over(call: Call, payment: Payment) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot import settling
 from bot.actors import By
 from bot.call import Of, Problem
 from bot.messages import CallReported, Denial, RecordingReported, Release
@@ -25,13 +26,14 @@ from bot.payment import (
     Stage,
     Via,
 )
-from bot.recording import due
-from tests.core.examples import LEG, RE1, RE2, SAM, SID, Story, at, call, confirmed, listing, pause
+from bot.recording import due, unite
+from tests.core.examples import LEG, PARENT, RE1, RE2, SAM, SID, Story, at, call, confirmed, listing, pause
 
 ALICE = By(actor="alice", source="payment")
 BOB = By(actor="bob", source="payment")
 FLOW = By(actor="ivr", source="payment")
 PAYMENT = "a" * 32
+OTHER = "d" * 32
 HOLD = "b" * 32
 SESSION = "PK" + "c" * 32
 CARD, EXPIRY = Field.CARD_NUMBER, Field.EXPIRATION_DATE
@@ -493,6 +495,91 @@ def test_news_of_another_payment_changes_nothing() -> None:
     ):
         story.tell(message)
         assert (story.refused, story.call, story.facts) == (Denial.PAYMENT_OVER, before, ())
+
+
+# More than one payment in a call
+
+
+def second(story: Story) -> None:
+    story.tell(open_payment(payment=OTHER, hold="e" * 32))
+    assert story.refused is None
+    assert payment_of(story).id == OTHER
+
+
+def test_session_is_closed_though_another_payment_was_begun() -> None:
+    story = opened()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    second(story)
+    assert settling.due(story.call) == at(story.seconds)
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert (story.fact_types, settling.due(story.call)) == (["payment.session_closed"], None)
+    assert (payment_of(story).id, payment_of(story).stage) == (OTHER, Stage.OPENING)
+
+
+def test_session_that_was_opened_too_late_is_closed_though_another_payment_was_begun() -> None:
+    story = requested()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    second(story)
+    story.tell(SessionOpened(by=ALICE, id=PAYMENT, sid=SESSION))
+    assert settling.due(story.call) == at(story.seconds)
+    assert (payment_of(story).id, payment_of(story).sid) == (OTHER, None)
+
+
+@pytest.mark.parametrize(
+    ("ok", "said"), [(True, ["payment.delivered"]), (False, ["payment.not_delivered", "finding.raised"])]
+)
+def test_delivery_is_told_though_another_payment_was_begun(ok: bool, said: list[str]) -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    second(story)
+    story.tell(Delivered(id=PAYMENT, ok=ok))
+    assert (story.fact_types, payment_of(story).id) == (said, OTHER)
+
+
+def test_delivery_whose_process_died_is_lost_though_another_payment_was_begun() -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    second(story)
+    assert settling.due(story.call) == at(story.seconds + 30)
+    story.converge(after=30)
+    assert {"payment.not_delivered", "finding.raised"} <= set(story.fact_types)
+
+
+def test_success_of_a_payment_that_was_given_up_counts_though_another_was_begun() -> None:
+    story = completing()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled", is_closed=True))
+    second(story)
+    story.tell(reported(result="success"))
+    assert story.fact_types == ["payment.finished"]
+    story.tell(Delivered(id=PAYMENT, ok=True))
+    assert story.fact_types == ["payment.delivered"]
+    assert (payment_of(story).id, holders(story)) == (OTHER, [f"payment:{OTHER}"])
+
+
+def test_payment_of_which_nothing_can_come_any_more_is_forgotten() -> None:
+    story = opened()
+    story.tell(reported(result="caller-interrupted-with-star"))
+    second(story)
+    assert story.call.earlier == ()
+
+
+def test_number_of_earlier_payments_has_its_limit() -> None:
+    story = flow()
+    for number in range(20):
+        story.tell(open_payment(FLOW, Via.FLOW, payment=f"{number:032x}", hold=f"{number:016x}"))
+    assert len(story.call.earlier) == settling.EARLIER_MAX
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_payment_on_a_leg_that_was_taken_for_a_call_moves_with_it(is_over: bool) -> None:
+    """And the one that the call already had is not lost."""
+    story = opened()
+    theirs = Payment(id=OTHER, via=Via.AGENT, hold="e" * 32, leg=PARENT, sid="PK" + "d" * 32, stage=Stage.CANCELLED)
+    parent = call(sid=PARENT, status="completed" if is_over else "in-progress", payment=theirs)
+    united, emptied, facts = unite(parent, story.call, at(10), story.policy)
+    assert {one.id for one in united.payments} == {PAYMENT, OTHER}
+    assert (emptied.payments, sum(fact.type == "payment.finished" for fact in facts)) == ((), int(is_over))
+    assert any(one.id == PAYMENT and one.is_open for one in united.payments) is not is_over
 
 
 def test_other_holds_keep_the_call_paused_when_a_payment_ends() -> None:

@@ -181,6 +181,19 @@ def test_two_payments_in_one_call(web_till: Till) -> None:
     assert web_till.types.count("payment.delivered") == 2
 
 
+def test_result_that_comes_after_another_payment_was_begun_is_delivered(web_till: Till) -> None:
+    web_till.press()
+    for field in KEYS:
+        web_till.enter(field)
+    web_till.press("complete")
+    web_till.press("cancel")
+    assert "Payment by keypad" in Page(web_till.press().text).text
+    page = web_till.page()
+    assert (page.status, "Payment by keypad" in page.text) == (SAFE, True)
+    assert len(web_till.receiver.wait(1)) == 1
+    assert web_till.types.count("payment.delivered") == 1
+
+
 # What goes wrong at the keypad
 
 
