@@ -23,7 +23,7 @@ from bot.call import Call, Problem
 from bot.capture import holder_of
 from bot.control import CallControl
 from bot.delivery import ResultPost
-from bot.errors import DatabaseUnavailable
+from bot.errors import OUR_TROUBLE, DatabaseUnavailable
 from bot.messages import Denial, Kind
 from bot.payment import (
     AskField,
@@ -178,7 +178,7 @@ class Payments:
         unsaved: tuple[PaymentReported, ...] = ()
         try:
             save()
-        except DatabaseUnavailable:
+        except OUR_TROUBLE:
             unsaved = () if report.is_partial else (report,)
         if delivery is None:
             self._tell_or_later(sid, *unsaved)
@@ -191,7 +191,7 @@ class Payments:
         try:
             if messages:
                 self._control.tell(sid, *messages)
-        except DatabaseUnavailable:
+        except OUR_TROUBLE:
             self._later(lambda: self._control.tell(sid, *messages))
 
     def _begin_delivery(self, sid: str, report: PaymentReported, handover: Handover) -> Future[str | None] | None:

@@ -1,10 +1,12 @@
 """Errors -> HTTP, here only. The API gets RFC 9457 `problem+json`, people a page, Twilio a line of text.
 
-A caller in our own phone flow hears of no error of ours: they are put through to somebody, or get an apology.
+A caller hears of no error of ours: in our own phone flow they are put through to somebody, or get an apology; any
+other goes on without a card.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -16,13 +18,20 @@ from bot.call import Problem
 from bot.errors import BotError, DatabaseUnavailable, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
-from bot.web import flow
+from bot.web import flow, pay_status, steps
 from bot.web.present import WORDS
 from bot.web.proof import as_json
 
 log = structlog.get_logger(__name__)
 
-FLOW = frozenset({"flow", "menu", "pay"})
+INSTEAD: dict[str, Callable[[], Response]] = {
+    "flow": flow.without_agents,
+    "menu": flow.without_agents,
+    "pay": flow.without_agents,
+    "pay_status": pay_status.taken,
+    "steps": steps.without_us,
+}
+"""What is answered in place of an error of ours: Twilio's debugger would keep what the request held."""
 
 STATUS_OF: dict[Problem | Denial, int] = {
     Problem.STARTING: 504,
@@ -118,8 +127,8 @@ def _unexpected(error: Exception) -> Response:
 def _reply(status: int, title: str, detail: str, error: Exception) -> Response:
     if request.path.startswith("/api/"):
         return problem(status, title, detail)
-    if status >= 500 and request.blueprint in FLOW:
-        return flow.without_agents()
+    if status >= 500 and request.blueprint in INSTEAD:
+        return INSTEAD[request.blueprint]()
     if request.path.startswith("/twilio/"):
         return make_response((f"{detail}\n", status, {"Content-Type": "text/plain; charset=utf-8"}))
     template = "fragment_error.html" if "HX-Request" in request.headers else "error.html"

@@ -10,6 +10,7 @@ from dataclasses import replace
 import structlog
 from flask import Blueprint, Response
 
+from bot.errors import OUR_TROUBLE
 from bot.settling import SUCCESS
 from bot.telephony import twiml
 from bot.telephony.payment_reports import OTHER_RESULT
@@ -67,7 +68,7 @@ def done() -> Response:
     payments, by = services().payments, steps.by_caller()
     try:
         is_paid = in_time(steps.PAUSE_SECONDS, lambda: payments.finish(sid, report, handover, by))
-    except steps.OUR_TROUBLE:
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="pay/done", call=sid)
         is_paid = False
     if is_paid:
@@ -94,7 +95,7 @@ def _opened(sid: str) -> str | None:
 
     try:
         return in_time(steps.PAUSE_SECONDS + TO_ANSWER_SECONDS, ask)
-    except steps.OUR_TROUBLE:
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="pay", call=sid)
         return None
 

@@ -17,7 +17,7 @@ from flask import Blueprint, Response, request
 
 from bot.actors import By
 from bot.call import observed
-from bot.errors import DatabaseUnavailable, LogError, Malformed
+from bot.errors import OUR_TROUBLE, Malformed
 from bot.telephony import keys, twiml, webhooks
 from bot.telephony.keys import Choice, Code, Count, Pressed
 from bot.telephony.twiml import Verb
@@ -31,7 +31,6 @@ ACTOR = "ivr"
 BRACKET, CODES = "ivr", "ivr:keys"
 """Whose hold it is: the bracket's, or that of the caller who pressed the code."""
 
-OUR_TROUBLE = (DatabaseUnavailable, LogError)
 LOOK_SECONDS = 3.0
 PAUSE_SECONDS = 11.0
 
@@ -128,6 +127,12 @@ def by_caller() -> By:
 
 def answer(*verbs: Verb) -> Response:
     return Response(twiml.answer(*verbs), mimetype="text/xml")
+
+
+def without_us() -> Response:
+    """Where a flow goes on after an error of ours that nobody foresaw: without a card."""
+    url = request.args.get("next" if request.endpoint == "steps.resume" else "failed", "")
+    return _go_on(url) if is_allowed(url, services().settings.redirect_hosts) else answer()
 
 
 def _target(name: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from bot.web.targets import is_allowed, with_parameter
 from tests.support.full_disk import full_disk
 from tests.web.bench import Bench
-from tests.web.caller import Caller, caller, configured
+from tests.web.caller import Caller, caller, configured, damage
 from tests.web.conftest import DATABASE_FILE
 
 NEXT, FAILED = "https://flows.example.com/menu?FlowEvent=return&a=%2A", "/flow/no-card"
@@ -122,6 +122,12 @@ def test_database_that_cannot_be_written_goes_to_failed_and_is_no_error(guest: C
         assert keys(guest, "*7") == FAILED
         assert keys(guest, "*8") == NEXT
         assert keys(guest, "1") == f"{NEXT}&Choice=1"
+
+
+@pytest.mark.parametrize("digits", ["*7", "*8"])
+def test_error_that_nobody_foresaw_goes_to_failed_and_is_no_error(guest: Caller, digits: str) -> None:
+    damage(guest.bench, guest.call)
+    assert keys(guest, digits) == FAILED
 
 
 def test_digits_are_nowhere(web_log: io.StringIO, guest: Caller, tmp_path: Path) -> None:

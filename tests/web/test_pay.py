@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from bot.settings import Settings
 from bot.web import pay
@@ -19,7 +20,7 @@ from tests.simulator.process import Simulator
 from tests.support.full_disk import full_disk
 from tests.support.receiver import Receiver
 from tests.web.bench import PUBLIC, Bench
-from tests.web.caller import Answer, Caller, caller, configured
+from tests.web.caller import Answer, Caller, caller, configured, damage
 from tests.web.conftest import DATABASE_FILE, settings_of
 
 CARD = "4111111111111111"
@@ -285,6 +286,25 @@ def test_database_that_is_away_after_the_card_still_delivers_and_the_rest_follow
         assert len(desk.received) == 1
     until(lambda: is_recorded_again(dave))
     assert "payment.delivered" in dave.bench.types(dave.call)
+
+
+def test_error_that_nobody_foresaw_is_no_error_to_twilio(dave: Caller) -> None:
+    """Its debugger would keep the token."""
+    paying = dave.at("pay")
+    damage(dave.bench, dave.call)
+    form = {"PaymentToken": TOKEN_SEEN, "Result": "success"}
+    assert dave.post(paying.only("Pay").attrib["statusCallback"], **form).status_code == 204
+    assert dave.post(paying.only("Pay").attrib["action"], **form).status_code == 200
+
+
+def test_log_that_cannot_be_written_is_no_error_to_twilio_and_the_result_arrives(dave: Caller, desk: Receiver) -> None:
+    paying = dave.at("pay")
+    with dave.bench.services.database.write() as connection:
+        connection.execute(text("DELETE FROM head"))
+    status = dave.post(paying.only("Pay").attrib["statusCallback"], For="payment-card-number", Attempt="1")
+    assert status.status_code == 204
+    assert ended(dave, paying, "success").words == [pay.SAVED]
+    assert len(desk.received) == 1
 
 
 @pytest.mark.parametrize("step", ["pay/done", "pay/done?payment=", f"pay/done?payment={CARD}", "pay/done?payment=../x"])
