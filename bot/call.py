@@ -80,6 +80,7 @@ class Hold:
     A card may be taken until `expires_at`; the hold itself goes on until `ends_at`, so that nobody is still reading out
     a card when the recording resumes. `overdue`: it ran out and stays all the same. `beats`: a program keeps it alive.
     `warned`: the log has that its end is near. `proven`: it was safe at least once. `is_long`: its length was reported.
+    `wish`: the `Pause` that wanted it last, by its `hold_id`.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Hold:
     warned: bool = False
     proven: bool = False
     is_long: bool = False
+    wish: str | None = None
 
     @property
     def closes_at(self) -> datetime | None:

@@ -22,9 +22,6 @@ from bot.web.security import csrf
 from bot.web.services import services
 from bot.web.webhooks import authenticate
 
-TO_ANSWER_SECONDS = 0.5
-"""How long the last key of a card that Twilio would not take may still sound: it must not be heard in the recording."""
-
 STAR, HUNG_UP = "caller-interrupted-with-star", "caller-hung-up"
 
 NOT_NOW = "We are sorry, you cannot pay by card now. Please give no card number. An agent will help you."
@@ -94,7 +91,7 @@ def _opened(sid: str) -> str | None:
         return payment
 
     try:
-        return in_time(steps.PAUSE_SECONDS + TO_ANSWER_SECONDS, ask)
+        return in_time(steps.PAUSE_SECONDS + steps.TO_ANSWER_SECONDS, ask)
     except OUR_TROUBLE:
         log.warning("step.without_database", step="pay", call=sid)
         return None
