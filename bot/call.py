@@ -80,6 +80,7 @@ class Hold:
     A card may be taken until `expires_at`; the hold itself goes on until `ends_at`, so that nobody is still reading out
     a card when the recording resumes. `overdue`: it ran out and stays all the same. `beats`: a program keeps it alive.
     `warned`: the log has that its end is near. `proven`: it was safe at least once. `is_long`: its length was reported.
+    `wish`: the `Pause` that wanted it last, by its `hold_id`.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Hold:
     warned: bool = False
     proven: bool = False
     is_long: bool = False
+    wish: str | None = None
 
     @property
     def closes_at(self) -> datetime | None:
@@ -184,7 +186,8 @@ class Call:
     `left` are conferences that the call was in: their recordings are not the call's any more, and are resumed if they
     were left paused. `orphaned`: the parent leg is over and the customer's goes on in a conference. `heard_at`: when
     Twilio last spoke of it. `stop_at`: what is not proven paused by then is stopped instead. `gap_since`: it was, and a
-    new recording is due after the last hold.
+    new recording is due after the last hold. `payment` is the latest; `earlier` are those before it of which news may
+    still come.
     """
 
     sid: str
@@ -213,6 +216,7 @@ class Call:
     nothing_on_call_at: datetime | None = None
 
     payment: Payment | None = None
+    earlier: tuple[Payment, ...] = ()
     claim: Claim | None = None
     doubt: bool = False
     unanswered: Wish | None = None
@@ -270,6 +274,14 @@ class Call:
             return parent
         others = [leg for leg in self.legs if not leg.staff]
         return next((leg for leg in others if not leg.over), others[-1] if others else None)
+
+    @property
+    def payments(self) -> tuple[Payment, ...]:
+        """The latest first."""
+        return self.earlier if self.payment is None else (self.payment, *self.earlier)
+
+    def payment_of(self, payment_id: str) -> Payment | None:
+        return next((one for one in self.payments if one.id == payment_id), None)
 
     @property
     def names(self) -> frozenset[str]:

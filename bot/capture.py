@@ -43,10 +43,11 @@ def decide(call: Call, message: PaymentMessage, now: datetime, policy: Policy) -
     """Total. News of a payment that the call does not have, or has no more, changes nothing."""
     if isinstance(message, OpenPayment):
         return _open(call, message, now, policy)
-    payment = call.payment
-    if payment is None or payment.id != message.id:
+    payment = call.payment_of(message.id)
+    if payment is None:
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
-    return _of_payment(call, payment, message, now, policy)
+    decision = _of_payment(replace(call, payment=payment), payment, message, now, policy)
+    return replace(decision, call=settling.put_back(call, decision.call))
 
 
 News = (
@@ -72,7 +73,7 @@ def _of_payment(call: Call, payment: Payment, message: News, now: datetime, poli
         case SessionRefused():
             return _session_refused(call, payment, message)
         case EndPayment():
-            return settling.end(call, payment, message, now)
+            return settling.end(call, payment, message, now, policy)
         case PaymentReported():
             return _reported(call, payment, message, now, policy)
         case Delivered():
@@ -87,14 +88,15 @@ def _of_payment(call: Call, payment: Payment, message: News, now: datetime, poli
 
 
 def _open(call: Call, message: OpenPayment, now: datetime, policy: Policy) -> Decision:
-    """One payment at a time. A phone flow that comes here again has lost the result of the payment before."""
+    """One open payment at a time. A phone flow that comes here again has lost the result of the payment before."""
     facts: tuple[Fact, ...] = ()
     if message.via is Via.AGENT and message.by.actor not in call.agents:
         return _refuse(call, message.by, Denial.NOT_YOURS)
     if call.payment is not None and call.payment.is_open:
         if not call.payment.via is message.via is Via.FLOW:
             return _refuse(call, message.by, Denial.PAYMENT_OPEN)
-        ended = settling.end(call, call.payment, EndPayment(by=message.by, id=call.payment.id, why="no-result"), now)
+        lost = EndPayment(by=message.by, id=call.payment.id, why="no-result")
+        ended = settling.end(call, call.payment, lost, now, policy)
         call, facts = ended.call, ended.facts
     wish = Pause(
         by=message.by,
@@ -124,7 +126,8 @@ def _open(call: Call, message: OpenPayment, now: datetime, policy: Policy) -> De
         message.by,
         detail={"via": payment.via, "amount": _amount(payment), "leg": payment.leg},
     )
-    return Decision(call=replace(decision.call, payment=payment), facts=(*facts, *decision.facts, fact))
+    begun = replace(decision.call, payment=payment, earlier=settling.unsettled(call.payments))
+    return Decision(call=begun, facts=(*facts, *decision.facts, fact))
 
 
 def _session_opened(call: Call, payment: Payment, message: SessionOpened, now: datetime, policy: Policy) -> Decision:

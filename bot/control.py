@@ -13,6 +13,7 @@ what it has claimed. An IVR's or payment's hold ends at once when its pause was 
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -116,8 +117,11 @@ class CallControl:
         max_seconds: int | None = None,
         legs: tuple[str, ...] = (),
         conference: str | None = None,
+        in_vain_after: float = math.inf,
     ) -> Outcome:
-        """Open the holder's hold and pause every recording of the call. `problem` is None only when it is safe."""
+        """Open the holder's hold and pause every recording of the call. `problem` is None only when it is safe. An IVR
+        that was not told so by `in_vain_after` (monotonic) has gone on without a card.
+        """
         message = Pause(
             by=by,
             hold_id=secrets.token_hex(16),
@@ -128,10 +132,11 @@ class CallControl:
             conference=conference,
         )
         outcome = self.until_safe(sid, message, by, holder)
-        if outcome.problem is None or by.source not in FAIL_CLOSED:
+        is_in_time = time.monotonic() <= in_vain_after
+        if (outcome.problem is None and is_in_time) or by.source not in FAIL_CLOSED:
             return outcome
-        step = self.tell(outcome.call.sid, GiveUp(by=by, holder=holder))
-        return Outcome(step.call, step.now, outcome.problem)
+        step = self.tell(outcome.call.sid, GiveUp(by=by, wish=message.hold_id))
+        return Outcome(step.call, step.now, outcome.problem or Problem.UNANSWERED)
 
     def beat(self, sid: str, by: By, holder: str) -> Outcome:
         """A payment step or form is still open: its hold goes on, up to the hard limit."""

@@ -17,12 +17,16 @@ from collections.abc import Mapping
 import structlog
 import urllib3
 
+from bot.telephony.http_client import watchdog, watched_pools
+
 ATTEMPTS = 2
 ATTEMPT_SECONDS = 3.5
-"""Two attempts and the pause between them stay well inside the 12 s in which a step answers Twilio."""
+"""On the wall clock, however the other side drips: two attempts and the pause between them stay well inside the 12 s in
+which a step answers Twilio.
+"""
 
 AGAIN_SECONDS = 0.3
-REPLY_BYTES_MAX = 65_536
+CONNECTIONS = 16
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +37,7 @@ class ResultPost:
     def __init__(self, url: str | None, key: bytes | None) -> None:
         self._url = url
         self._key = key
-        self._pool = urllib3.PoolManager(num_pools=2, maxsize=16)
+        self._pools = watched_pools(CONNECTIONS)
 
     def deliver(self, message_id: str, payload: Mapping[str, object]) -> str | None:
         """None once it was received; else why not, in a word or two and without anything of the payload."""
@@ -51,18 +55,20 @@ class ResultPost:
         return why
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> str | None:
-        try:
-            reply = self._status_of(url, body, headers)
-        except urllib3.exceptions.NewConnectionError:
-            return "no connection"
-        except urllib3.exceptions.TimeoutError:
-            return "no reply in time"
-        except (urllib3.exceptions.HTTPError, OSError, ValueError):
-            return "the connection broke"
-        return None if 200 <= reply < 300 else f"answered with {reply}"
+        with watchdog.guard(time.monotonic() + ATTEMPT_SECONDS) as guard:
+            try:
+                status = self._status_of(url, body, headers)
+            except urllib3.exceptions.NewConnectionError:
+                return "no connection"
+            except urllib3.exceptions.TimeoutError:
+                return "no reply in time"
+            except (urllib3.exceptions.HTTPError, OSError, ValueError):
+                return "no reply in time" if guard.expired else "the connection broke"
+        return None if 200 <= status < 300 else f"answered with {status}"
 
     def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:
-        reply = self._pool.request(
+        """The status is the answer: what may follow it is not waited for, and its connection not used again."""
+        reply = self._pools.request(
             "POST",
             url,
             body=body,
@@ -72,10 +78,7 @@ class ResultPost:
             redirect=False,
             preload_content=False,
         )
-        try:
-            reply.read(REPLY_BYTES_MAX)
-        finally:
-            reply.release_conn()
+        reply.close()
         return reply.status
 
 

@@ -85,3 +85,7 @@ class DatabaseUnavailable(BotError):
 
 class LogError(BotError):
     default = "The audit log could not be used."
+
+
+OUR_TROUBLE = (DatabaseUnavailable, LogError)
+"""Nothing can be saved now. Twilio is not told so: its debugger would keep what the request held."""

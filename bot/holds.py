@@ -55,6 +55,7 @@ def pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decision
     else:
         hold, more = _prolonged(own, message.by, expires_at, policy)
         hold = replace(hold, reason=message.reason or own.reason)
+    hold = replace(hold, wish=message.hold_id)
     after = _with_hold(call, hold)
     fact = _fact("hold.opened" if own is None else "hold.extended", hold, message.by, desired(call), desired(after))
     return Decision(call=replace(after, next_at=None, failures=0), facts=(*facts, fact, *more))
@@ -196,15 +197,20 @@ def released(
 
 
 def give_up(call: Call, message: GiveUp, now: datetime) -> Decision:
-    """An IVR's or a payment's hold ends at once if the pause was not proven: no card will come (invariant 3)."""
-    own = call.hold_of(message.holder)
+    """An IVR's hold ends at once if the pause was not proven in time: no card will come (invariant 3)."""
+    own = next((hold for hold in call.holds if hold.wish == message.wish), None)
     if own is None:
         return Decision(call=call)
     after = replace(call, holds=tuple(hold for hold in call.holds if hold.id != own.id), next_at=None, failures=0)
-    fact = replace(
-        _fact("hold.closed", own, message.by, desired(call), desired(after)), outcome="failure", reason="not proven"
-    )
+    why = "too late" if own.proven else "not proven"
+    fact = replace(_fact("hold.closed", own, message.by, desired(call), desired(after)), outcome="failure", reason=why)
     return Decision(call=after, facts=(fact, *_unproven((own,), now, at_once=True)))
+
+
+def run_down(call: Call, hold: Hold, by: By, now: datetime, policy: Policy) -> tuple[Call, Fact]:
+    """No card may come any more, and the hold ends by itself after the warning: until then something may yet listen."""
+    ending = replace(hold, expires_at=now, ends_at=now + policy.warning, warned=True)
+    return _with_hold(call, ending), _fact("hold.running_out", ending, by, Wish.PAUSED, Wish.PAUSED)
 
 
 def close_all(call: Call, why: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:

@@ -23,7 +23,7 @@ from bot.call import Call, Problem
 from bot.capture import holder_of
 from bot.control import CallControl
 from bot.delivery import ResultPost
-from bot.errors import DatabaseUnavailable
+from bot.errors import OUR_TROUBLE, DatabaseUnavailable
 from bot.messages import Denial, Kind
 from bot.payment import (
     AskField,
@@ -42,7 +42,7 @@ from bot.payment import (
 )
 from bot.results import Outcome, Step
 from bot.settings import Settings
-from bot.settling import SUCCESS
+from bot.settling import NOT_PROVEN, SUCCESS
 from bot.telephony.payment_reports import Handover
 from bot.telephony.payment_sessions import PaymentSessions, SessionReply
 
@@ -100,7 +100,7 @@ class Payments:
     def open_for_agent(self, sid: str, by: By, amount: Decimal | None = None) -> Outcome:
         """The pause proven first, then the session. `problem` is None once the agent may ask for the card."""
         payment_id, outcome = self._open(sid, by, Via.AGENT, amount)
-        payment = outcome.call.payment
+        payment = None if payment_id is None else outcome.call.payment_of(payment_id)
         if payment_id is None or payment is None:
             return outcome
         reply = self._twice(lambda: self._sessions.open(outcome.call.account, payment))
@@ -118,18 +118,24 @@ class Payments:
         return self._lead(sid, by, lambda payment: CompletePayment(by=by, id=payment.id), None)
 
     def cancel(self, sid: str, by: By) -> Outcome:
-        """No card: the session is closed first, so that no key is heard by the recording that goes on then."""
+        """No card: the session is closed first, so that no key is heard by the recording that goes on then. While
+        Twilio does not take that up, the pause stays for some seconds more. The phone flow's payment is not an agent's
+        to cancel: Twilio's `<Pay>` would go on asking for the card.
+        """
         call = self._control.find(sid)
         payment = None if call is None else call.payment
-        if call is None or payment is None:
+        if call is None or payment is None or payment.via is not Via.AGENT:
             return self._none(sid)
         is_closed = (
             payment.is_open and payment.sid is not None and _is_closed(self._sessions.cancel(call.account, payment))
         )
         time.sleep(LAST_KEY_SECONDS)
-        outcome = self._control.until_resumed(sid, EndPayment(by=by, id=payment.id, why="cancelled"), by)
+        end = EndPayment(by=by, id=payment.id, why="cancelled", is_closed=is_closed)
+        outcome = self._control.until_resumed(sid, end, by)
         if is_closed:
             self._control.tell(sid, SessionClosed(id=payment.id, ok=True))
+        else:
+            self._close_soon(outcome.call)
         return outcome
 
     # A phone flow's payment
@@ -172,7 +178,7 @@ class Payments:
         unsaved: tuple[PaymentReported, ...] = ()
         try:
             save()
-        except DatabaseUnavailable:
+        except OUR_TROUBLE:
             unsaved = () if report.is_partial else (report,)
         if delivery is None:
             self._tell_or_later(sid, *unsaved)
@@ -185,7 +191,7 @@ class Payments:
         try:
             if messages:
                 self._control.tell(sid, *messages)
-        except DatabaseUnavailable:
+        except OUR_TROUBLE:
             self._later(lambda: self._control.tell(sid, *messages))
 
     def _begin_delivery(self, sid: str, report: PaymentReported, handover: Handover) -> Future[str | None] | None:
@@ -193,36 +199,34 @@ class Payments:
         if report.result != SUCCESS:
             return None
         try:
-            payment = self._payment(sid)
+            payment = self._payment(sid, report.id)
         except DatabaseUnavailable:
             payment = Payment(id=report.id, via=Via.FLOW, hold="", leg=sid)
-        if payment is None or payment.id != report.id or payment.result is not None:
+        if payment is None or payment.result is not None:
             return None
         return self._deliveries.submit(self._post.deliver, payment.id, _payload(sid, payment, handover, self._settings))
 
     def _is_paid(self, sid: str, payment_id: str) -> bool:
         """The same result again, while the first is on its way: told what came of that."""
         deadline = time.monotonic() + RESULT_SECONDS
-        payment = self._payment(sid)
+        payment = self._payment(sid, payment_id)
         while payment is not None and payment.stage is Stage.DELIVERING and time.monotonic() < deadline:
             time.sleep(LOOK_AGAIN_SECONDS)
-            payment = self._payment(sid)
-        return payment is not None and payment.id == payment_id and payment.stage is Stage.PAID
+            payment = self._payment(sid, payment_id)
+        return payment is not None and payment.stage is Stage.PAID
 
     # What falls due
 
     def tidy(self, sid: str) -> None:
-        """Close the session of a payment that is over here and not yet at Twilio."""
+        """Close the sessions of payments that are over here and not yet at Twilio."""
         call = self._control.find(sid)
-        if call is None or call.payment is None or call.payment.close_at is None:
-            return
-        payment = call.payment
-        if payment.close_at is not None and payment.close_at <= datetime.now(UTC):
-            is_closed = _is_closed(self._sessions.cancel(call.account, payment))
-            self._control.tell(sid, SessionClosed(id=payment.id, ok=is_closed))
+        for payment in () if call is None else call.payments:
+            if call is not None and payment.close_at is not None and payment.close_at <= datetime.now(UTC):
+                is_closed = _is_closed(self._sessions.cancel(call.account, payment))
+                self._control.tell(sid, SessionClosed(id=payment.id, ok=is_closed))
 
     def _close_soon(self, call: Call) -> None:
-        if call.payment is not None and call.payment.close_at is not None:
+        if any(payment.close_at is not None for payment in call.payments):
             self._control.beside(lambda: self._tidy_quietly(call.sid))
 
     def _tidy_quietly(self, sid: str) -> None:
@@ -248,7 +252,7 @@ class Payments:
         outcome = self._control.until_safe(sid, message, by, holder_of(payment_id))
         if outcome.problem is None:
             return Opened(payment_id, outcome)
-        step = self._control.tell(outcome.call.sid, EndPayment(by=by, id=payment_id, why="not-proven"))
+        step = self._control.tell(outcome.call.sid, EndPayment(by=by, id=payment_id, why=NOT_PROVEN))
         return Opened(None, Outcome(step.call, step.now, outcome.problem))
 
     def _fields(self) -> tuple[Field, ...]:
@@ -266,7 +270,7 @@ class Payments:
         if known is None:
             return self._none(sid)
         step = self._control.tell(sid, message(known))
-        payment = step.call.payment
+        payment = step.call.payment_of(known.id)
         if step.refused is not None or payment is None:
             return _outcome(step, step.refused)
         account = step.call.account
@@ -286,9 +290,12 @@ class Payments:
                 reply = send()
         return reply
 
-    def _payment(self, sid: str) -> Payment | None:
+    def _payment(self, sid: str, payment_id: str | None = None) -> Payment | None:
+        """The latest, or the one of that id."""
         call = self._control.find(sid)
-        return None if call is None else call.payment
+        if call is None:
+            return None
+        return call.payment if payment_id is None else call.payment_of(payment_id)
 
     def _none(self, sid: str) -> Outcome:
         call = self._control.find(sid) or Call(sid=sid, account=self._settings.twilio_account_sid)

@@ -83,10 +83,12 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
-    """The step that opened the hold goes on without a card: the pause was not proven in time."""
+    """The step goes on without a card: the pause was not proven in time. `wish` is the `hold_id` of its `Pause`: a hold
+    that was wanted again since is another step's.
+    """
 
     by: By
-    holder: str
+    wish: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

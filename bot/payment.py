@@ -104,6 +104,11 @@ class Payment:
         """Whether every field was entered."""
         return all(one.progress is Progress.ENTERED for one in self.captures)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is to be done for it any more, and no news can change it."""
+        return self.result is not None and self.stage is not Stage.DELIVERING and self.close_at is None
+
     def capture(self, field: Field) -> Capture | None:
         return next((one for one in self.captures if one.field is field), None)
 
@@ -165,11 +170,14 @@ class SessionRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndPayment:
-    """End it without a card: cancelled by a person, or not proven, or the flow moved on without a result."""
+    """End it without a card: cancelled by a person, or not proven, or the flow moved on without a result. `is_closed`:
+    its session is over at Twilio.
+    """
 
     by: By
     id: str
     why: str
+    is_closed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

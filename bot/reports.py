@@ -19,7 +19,6 @@ from bot.call import CALL_OVER, Call, Hold, Leg, Of, Participant, Recording, Sta
 from bot.endings import close_gap, drift, end, end_recordings
 from bot.messages import CallReported, ConferenceReported, Decision, Fact, Policy, RecordingReported
 from bot.outcomes import abandoned
-from bot.payment import Payment
 
 RANKS = {"unknown": -1, "queued": 0, "ringing": 1, "in-progress": 2}
 FINAL_RANK = 3
@@ -333,6 +332,7 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     Returns the parent, the emptied child, and what to log of the parent. The child's commands may have touched the
     parent's recordings, so its doubt, its late commands and the one in flight move too.
     """
+    parent = _with_payments_of(parent, child)
     if parent.over:
         closed = holds.close_all(child, "the call had ended", now)[1]
         return parent, _emptied(child), (_merged(child, ()), *closed)
@@ -364,9 +364,6 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
         joined_at=now,
         late_pause_until=_latest(parent.late_pause_until, child.late_pause_until),
         late_resume_until=_latest(parent.late_resume_until, child.late_resume_until),
-        payment=child.payment
-        if child.payment and (parent.payment is None or child.payment.is_open)
-        else parent.payment,
         claim=parent.claim or child.claim,
         next_at=None,
         failures=0,
@@ -378,10 +375,11 @@ def merge(parent: Call, child: Call, now: datetime, policy: Policy) -> tuple[Cal
     return replace(united, claim=parent.claim), _emptied(child), (_merged(child, moved), *abandoned_facts)
 
 
-def _payment_of(parent: Call, child: Call) -> Payment | None:
-    """An open one, if either has one."""
-    is_child_s = child.payment is not None and (parent.payment is None or child.payment.is_open)
-    return child.payment if is_child_s else parent.payment
+def _with_payments_of(parent: Call, child: Call) -> Call:
+    """The latest is an open one, if either has one."""
+    is_child_s = child.payment is not None and child.payment.is_open
+    payments = (*child.payments, *parent.payments) if is_child_s else (*parent.payments, *child.payments)
+    return replace(parent, payment=payments[0], earlier=payments[1:]) if payments else parent
 
 
 def _merged(child: Call, moved: tuple[Hold, ...]) -> Fact:
@@ -395,6 +393,7 @@ def _emptied(child: Call) -> Call:
         holds=(),
         recordings=(),
         payment=None,
+        earlier=(),
         claim=None,
         next_at=None,
         ask_call=False,

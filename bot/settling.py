@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from bot import holds
 from bot.actors import SYSTEM, By
 from bot.call import Call, Hold
-from bot.messages import Decision, Denial, Fact, Finding, finding
+from bot.messages import Decision, Denial, Fact, Finding, Policy, finding
 from bot.payment import Delivered, EndPayment, Payment, PaymentReported, SessionClosed, Stage, Via
 
 DELIVERY = timedelta(seconds=30)
@@ -22,8 +22,28 @@ DELIVERY = timedelta(seconds=30)
 
 CLOSE_AGAIN = timedelta(seconds=3)
 CLOSE_TRIES_MAX = 5
+EARLIER_MAX = 8
+"""Of how many payments before the latest news is still expected."""
 
 SUCCESS = "success"
+NOT_DELIVERED = "not-delivered"
+NOT_PROVEN = "not-proven"
+
+
+# One of several
+
+
+def put_back(before: Call, after: Call) -> Call:
+    """What came of `before` where one of its payments stood for the latest, with each in its place again."""
+    told, latest = after.payment, before.payment
+    if told is None or latest is None or told.id == latest.id:
+        return after
+    return replace(after, payment=latest, earlier=tuple(told if one.id == told.id else one for one in before.earlier))
+
+
+def unsettled(payments: tuple[Payment, ...]) -> tuple[Payment, ...]:
+    """Those of which news may still come: money may have moved, or a session listens yet."""
+    return tuple(one for one in payments if not one.is_settled)[:EARLIER_MAX]
 
 
 # Ending
@@ -35,7 +55,7 @@ def result(call: Call, payment: Payment, message: PaymentReported, now: datetime
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
     is_success = message.result == SUCCESS
     if not is_success and not payment.is_open:
-        return Decision(call=replace(call, payment=replace(payment, result=message.result, close_at=None)))
+        return _let_go(call, replace(payment, result=message.result, close_at=None), message.by, (), now)
     ended = replace(
         _over(payment),
         stage=Stage.DELIVERING if is_success else Stage.FAILED,
@@ -49,18 +69,28 @@ def result(call: Call, payment: Payment, message: PaymentReported, now: datetime
     return _released(call, ended, message.by, (fact,), now)
 
 
-def end(call: Call, payment: Payment, message: EndPayment, now: datetime) -> Decision:
+def end(call: Call, payment: Payment, message: EndPayment, now: datetime, policy: Policy) -> Decision:
+    """A session that may listen yet leaves its hold some seconds in which it is closed."""
     if not payment.is_open:
         return Decision(call=call, refused=Denial.PAYMENT_OVER)
-    return failed(call, payment, message.by, message.why, now)
+    hold = hold_of(call, payment)
+    if hold is None or payment.sid is None or payment.via is not Via.AGENT or message.is_closed:
+        return failed(call, payment, message.by, message.why, now)
+    ended, fact = _failure(payment, message.by, message.why, now)
+    call, running_out = holds.run_down(call, hold, message.by, now, policy)
+    return Decision(call=replace(call, payment=ended), facts=(fact, running_out))
 
 
 def failed(call: Call, payment: Payment, by: By, why: str, now: datetime) -> Decision:
     if not payment.is_open:
         return Decision(call=call)
-    ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if payment.sid else None)
-    fact = fact_of("payment.finished", ended, by, _outcome(payment), why)
+    ended, fact = _failure(payment, by, why, now)
     return _released(call, ended, by, (fact,), now)
+
+
+def _failure(payment: Payment, by: By, why: str, now: datetime) -> tuple[Payment, Fact]:
+    ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if payment.sid else None)
+    return ended, fact_of("payment.finished", ended, by, _outcome(payment, why), why)
 
 
 def _released(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: datetime) -> Decision:
@@ -68,31 +98,30 @@ def _released(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now
     call = replace(call, payment=payment)
     if hold is None:
         return Decision(call=call, facts=facts)
-    released = holds.released(call, (hold,), by, hold.holder, now, at_once=payment.why == "not-proven")
+    released = holds.released(call, (hold,), by, hold.holder, now, at_once=payment.why == NOT_PROVEN)
     return replace(released, facts=(*facts, *released.facts))
 
 
 def delivered(call: Call, payment: Payment, message: Delivered) -> Decision:
-    if payment.stage is not Stage.DELIVERING:
+    """News of it may be late, after the payment passed for lost."""
+    if payment.stage is not Stage.DELIVERING and not (message.ok and payment.why == NOT_DELIVERED):
         return Decision(call=call)
     if message.ok:
-        paid = replace(payment, stage=Stage.PAID, until=None)
+        paid = replace(payment, stage=Stage.PAID, why=None, until=None)
         return Decision(call=replace(call, payment=paid), facts=(fact_of("payment.delivered", paid, SYSTEM),))
     return _lost(call, payment, message.why or "refused")
 
 
 def _lost(call: Call, payment: Payment, why: str) -> Decision:
     """Twilio took the card and nobody has the token: somebody has to look at it."""
-    lost = replace(payment, stage=Stage.FAILED, why="not-delivered", until=None)
+    lost = replace(payment, stage=Stage.FAILED, why=NOT_DELIVERED, until=None)
     fact = fact_of("payment.not_delivered", lost, SYSTEM, "failure", why)
     told = finding(Finding.RESULT_LOST, cause=payment.hold, detail={"payment": payment.id, "session": payment.sid})
     return Decision(call=replace(call, payment=lost), facts=(fact, told))
 
 
 def session_closed(call: Call, payment: Payment, message: SessionClosed, now: datetime) -> Decision:
-    """Nothing listens to keys any more, so a hold that stayed at its hard limit may end. Any other still has its last
-    seconds, in which a caller may yet be pressing keys.
-    """
+    """Whether nothing listens to keys any more; if it may, Twilio is told again."""
     if payment.close_at is None:
         return Decision(call=call)
     tries = payment.close_tries + 1
@@ -102,10 +131,19 @@ def session_closed(call: Call, payment: Payment, message: SessionClosed, now: da
     closed = replace(payment, close_at=None, close_tries=0)
     outcome = "success" if message.ok else "failure"
     fact = fact_of("payment.session_closed", closed, SYSTEM, outcome, detail={"session": payment.sid})
-    hold = hold_of(call, payment)
-    if not message.ok or hold is None or not hold.overdue:
+    if not message.ok:
         return Decision(call=replace(call, payment=closed), facts=(fact,))
-    return _released(call, closed, SYSTEM, (fact,), now)
+    return _let_go(call, closed, SYSTEM, (fact,), now)
+
+
+def _let_go(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: datetime) -> Decision:
+    """Nothing listens to keys any more, so a hold that stayed at its limit may end. Any other still has its last
+    seconds, in which a caller may yet be pressing keys.
+    """
+    hold = hold_of(call, payment)
+    if hold is None or not hold.overdue:
+        return Decision(call=replace(call, payment=payment), facts=facts)
+    return _released(call, payment, by, facts, now)
 
 
 # What follows from any change of the call
@@ -113,9 +151,14 @@ def session_closed(call: Call, payment: Payment, message: SessionClosed, now: da
 
 def settle(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
     """A payment whose hold ended, or is about to, is over; a result that was never delivered is lost."""
-    payment = call.payment
-    if payment is None:
-        return call, ()
+    facts: tuple[Fact, ...] = ()
+    for payment in call.payments:
+        settled, more = _settled(replace(call, payment=payment), payment, now)
+        call, facts = put_back(call, settled), (*facts, *more)
+    return call, facts
+
+
+def _settled(call: Call, payment: Payment, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
     if payment.stage is Stage.DELIVERING and payment.until is not None and payment.until <= now:
         decision = _lost(call, payment, "its process ended")
         return decision.call, decision.facts
@@ -125,15 +168,17 @@ def settle(call: Call, now: datetime) -> tuple[Call, tuple[Fact, ...]]:
         return (replace(call, payment=replace(payment, close_at=None)) if is_closing else call), ()
     is_session = payment.sid is not None and not call.over
     ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if is_session else None)
-    return replace(call, payment=ended), (fact_of("payment.finished", ended, SYSTEM, _outcome(payment), why),)
+    fact = fact_of("payment.finished", ended, SYSTEM, _outcome(payment, why), why)
+    if is_session or call.over:
+        return replace(call, payment=ended), (fact,)
+    decision = _let_go(call, ended, SYSTEM, (fact,), now)
+    return decision.call, decision.facts
 
 
 def due(call: Call) -> datetime | None:
-    """When the payment needs somebody: to close its session, or to call its result lost."""
-    payment = call.payment
-    if payment is None or call.over:
-        return None if payment is None else payment.until
-    return payment.close_at or payment.until
+    """When a payment needs somebody: to close its session, or to call its result lost."""
+    times = [payment.until if call.over else payment.close_at or payment.until for payment in call.payments]
+    return min((at for at in times if at is not None), default=None)
 
 
 def _why_over(call: Call, payment: Payment) -> str | None:
@@ -158,9 +203,10 @@ def _stage_of(why: str) -> Stage:
     return Stage.CANCELLED if why == "cancelled" else Stage.FAILED
 
 
-def _outcome(payment: Payment) -> str:
-    """Once Twilio was told to charge, only Twilio knows."""
-    return "unknown" if payment.stage is Stage.COMPLETING else "failure"
+def _outcome(payment: Payment, why: str) -> str:
+    """Once Twilio was told to charge, only Twilio knows; `<Pay>` does so by itself."""
+    is_pay = payment.via is Via.FLOW and why != NOT_PROVEN
+    return "unknown" if is_pay or payment.stage is Stage.COMPLETING else "failure"
 
 
 def fact_of(

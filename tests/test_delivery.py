@@ -14,6 +14,7 @@ import pytest
 
 from bot.delivery import ATTEMPT_SECONDS, ATTEMPTS, ResultPost
 from tests.support.receiver import Receiver
+from tests.telephony.raw_server import RawServer, serving, slowly
 
 KEY = b"k" * 24
 PAYLOAD = {"type": "payment.succeeded", "data": {"token": "tok_secret", "call": "CA1"}}
@@ -63,6 +64,37 @@ def test_silence_is_not_delivered_and_has_its_limit() -> None:
         began = time.monotonic()
         assert ResultPost(url, KEY).deliver("p", PAYLOAD) == "no reply in time"
         assert time.monotonic() - began < ATTEMPTS * ATTEMPT_SECONDS + 2
+
+
+def test_answer_that_drips_has_its_limit() -> None:
+    """Each read of ours gets something in time, for as long as the other side likes."""
+    with serving(slowly(b"HTTP/1.1 204 No Content\r\n\r\n", seconds=0.5)) as dripping:
+        began = time.monotonic()
+        assert ResultPost(dripping.url, KEY).deliver("p", PAYLOAD) == "no reply in time"
+        assert time.monotonic() - began < ATTEMPTS * ATTEMPT_SECONDS + 1
+
+
+def test_success_whose_headers_drip_has_its_limit() -> None:
+    with serving(slowly(b"HTTP/1.1 204 No Content\r\nX: " + b"x" * 10_000)) as dripping:
+        began = time.monotonic()
+        assert ResultPost(dripping.url, KEY).deliver("p", PAYLOAD) is None
+        assert time.monotonic() - began < ATTEMPT_SECONDS + 1
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 200_000], ids=["never comes", "is long"])
+def test_success_counts_whatever_its_body_does(body: bytes) -> None:
+    def talk(server: RawServer, connection: socket.socket) -> None:
+        server.read(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + body)
+        server.read(connection)
+
+    with serving(talk) as server:
+        post = ResultPost(server.url, KEY)
+        for _ in range(2):
+            began = time.monotonic()
+            assert post.deliver("p", PAYLOAD) is None
+            assert time.monotonic() - began < 1
+        assert len(server.requests) == 2
 
 
 def test_without_an_address_nothing_is_delivered() -> None:

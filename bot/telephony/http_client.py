@@ -122,7 +122,7 @@ class _Current(threading.local):
 
 
 _current = _Current()
-_watchdog = Watchdog()
+watchdog = Watchdog()
 
 
 class _Watched:
@@ -159,14 +159,20 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
+def watched_pools(connections: int) -> urllib3.PoolManager:
+    """Connections whose sockets the watchdog guards, where a request is made within its `guard`."""
+    pools = urllib3.PoolManager(num_pools=POOLS_MAX, maxsize=connections, block=False)
+    pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return pools
+
+
 class PooledHttpClient(HttpClient):
     """`base_url` replaces scheme, host and a path prefix of whatever address the SDK asks for."""
 
     def __init__(self, *, timeout_seconds: float, connections: int, base_url: str | None = None) -> None:
         self.timeout_seconds = timeout_seconds
         self._base_url = base_url
-        self._pools = urllib3.PoolManager(num_pools=POOLS_MAX, maxsize=connections, block=False)
-        self._pools.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self._pools = watched_pools(connections)
 
     @contextmanager
     def no_later_than(self, deadline: float | None) -> Iterator[None]:
@@ -199,7 +205,7 @@ class PooledHttpClient(HttpClient):
         if auth is not None:
             sent_headers.update(urllib3.make_headers(basic_auth=":".join(auth)))
         body = urlencode(data, doseq=True) if data else None
-        with _watchdog.guard(deadline) as guard:
+        with watchdog.guard(deadline) as guard:
             try:
                 return self._send(method.upper(), self._address(url, params), body, sent_headers, deadline - now)
             except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as error:

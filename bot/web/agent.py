@@ -11,6 +11,7 @@ from bot.actors import By
 from bot.call import Call
 from bot.errors import UnknownThing, Unprocessable
 from bot.messages import Denial
+from bot.payment import Via
 from bot.results import Outcome
 from bot.storage import calls
 from bot.storage.users import Role, User
@@ -88,10 +89,10 @@ def resume(sid: str) -> BaseResponse:
 @blueprint.post("/<sid>/holds/<hold>/release")
 @roles(Role.SUPERVISOR)
 def release(sid: str, hold: str) -> BaseResponse:
-    """A supervisor ends somebody else's hold, on their behalf; a payment's with the payment."""
+    """A supervisor ends somebody else's hold, on their behalf; an agent's payment's with the payment."""
     call = find_call(sid)
     payment = call.payment
-    if payment is not None and payment.is_open and payment.hold == hold:
+    if payment is not None and payment.is_open and payment.hold == hold and payment.via is Via.AGENT:
         return reply(services().payments.cancel(call.sid, acting()))
     return reply(services().control.release(call.sid, acting(), hold))
 

@@ -19,7 +19,7 @@ from bot.call import Problem
 from bot.errors import BotError, DatabaseUnavailable, Malformed, NotSignedIn, Refusal, TooFast
 from bot.messages import Denial
 from bot.results import Outcome
-from bot.web import flow, steps, webhooks
+from bot.web import flow, pay_status, steps, webhooks
 from bot.web.present import WORDS
 from bot.web.proof import as_json
 
@@ -29,7 +29,7 @@ INSTEAD_OF_AN_ERROR: dict[str, Callable[[], Response | None]] = {
     "flow": flow.without_agents,
     "menu": flow.without_agents,
     "pay": flow.without_agents,
-    "pay_status": lambda: Response(status=204),
+    "pay_status": pay_status.taken,
     "steps": steps.way_out,
     "webhooks": webhooks.without_a_trace,
 }

@@ -10,6 +10,7 @@ from dataclasses import replace
 import structlog
 from flask import Blueprint, Response
 
+from bot.errors import OUR_TROUBLE
 from bot.settling import SUCCESS
 from bot.telephony import twiml
 from bot.telephony.payment_reports import OTHER_RESULT
@@ -20,9 +21,6 @@ from bot.web.pay_status import reported
 from bot.web.security import csrf
 from bot.web.services import services
 from bot.web.webhooks import authenticate
-
-TO_ANSWER_SECONDS = 0.5
-"""How long the last key of a card that Twilio would not take may still sound: it must not be heard in the recording."""
 
 STAR, HUNG_UP = "caller-interrupted-with-star", "caller-hung-up"
 
@@ -67,7 +65,7 @@ def done() -> Response:
     payments, by = services().payments, steps.by_caller()
     try:
         is_paid = in_time(steps.PAUSE_SECONDS, lambda: payments.finish(sid, report, handover, by))
-    except steps.OUR_TROUBLE:
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="pay/done", call=sid)
         is_paid = False
     if is_paid:
@@ -93,8 +91,8 @@ def _opened(sid: str) -> str | None:
         return payment
 
     try:
-        return in_time(steps.PAUSE_SECONDS + TO_ANSWER_SECONDS, ask)
-    except steps.OUR_TROUBLE:
+        return in_time(steps.PAUSE_SECONDS + steps.TO_ANSWER_SECONDS, ask)
+    except OUR_TROUBLE:
         log.warning("step.without_database", step="pay", call=sid)
         return None
 

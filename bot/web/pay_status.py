@@ -9,7 +9,7 @@ from __future__ import annotations
 import structlog
 from flask import Blueprint, Response, request
 
-from bot.errors import DatabaseUnavailable
+from bot.errors import OUR_TROUBLE
 from bot.payment import PaymentReported
 from bot.telephony import payment_reports, webhooks
 from bot.telephony.payment_reports import Handover
@@ -28,8 +28,12 @@ def status() -> Response:
     sid, report, handover = reported()
     try:
         services().payments.progress(sid, report, handover)
-    except DatabaseUnavailable:
+    except OUR_TROUBLE:
         log.warning("payment.without_database", call=sid)
+    return taken()
+
+
+def taken() -> Response:
     return Response(status=204)
 
 

@@ -10,6 +10,7 @@ what the request held. Nor does it take as long as Twilio would wait.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 
 import structlog
@@ -17,7 +18,7 @@ from flask import Blueprint, Response, request
 
 from bot.actors import By
 from bot.call import observed
-from bot.errors import DatabaseUnavailable, LogError, Malformed
+from bot.errors import OUR_TROUBLE, Malformed
 from bot.telephony import keys, twiml, webhooks
 from bot.telephony.keys import Choice, Code, Count, Pressed
 from bot.telephony.twiml import Verb
@@ -31,9 +32,10 @@ ACTOR = "ivr"
 BRACKET, CODES = "ivr", "ivr:keys"
 """Whose hold it is: the bracket's, or that of the caller who pressed the code."""
 
-OUR_TROUBLE = (DatabaseUnavailable, LogError)
 LOOK_SECONDS = 3.0
 PAUSE_SECONDS = 11.0
+TO_ANSWER_SECONDS = 0.5
+"""A pause that was proven later than `PAUSE_SECONDS` is ended again; one proven just in time still has to be told."""
 
 blueprint = Blueprint("steps", __name__, url_prefix="/twilio")
 csrf.exempt(blueprint)
@@ -98,9 +100,13 @@ def pressed(offered: Collection[str], after: str = "") -> Pressed:
 
 def is_proven(sid: str, holder: str) -> bool:
     """Pause for this holder. False leaves no hold, or one that ends by its time limit if we did not get to it."""
-    control, by = services().control, by_caller()
+    control, by, until = services().control, by_caller(), time.monotonic() + PAUSE_SECONDS
+
+    def ask() -> bool:
+        return control.pause(sid, by, holder, reason="card", in_vain_after=until).problem is None
+
     try:
-        return in_time(PAUSE_SECONDS, lambda: control.pause(sid, by, holder, reason="card").problem is None)
+        return in_time(PAUSE_SECONDS + TO_ANSWER_SECONDS, ask)
     except OUR_TROUBLE:
         log.warning("step.without_database", step="pause", call=sid)
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 
 from bot.actors import By
@@ -104,6 +105,17 @@ def test_ivr_whose_pause_was_not_proven_leaves_no_hold_and_nothing_paused(
     closed = bench.entries(placed.call, "hold.closed")
     assert [(one["outcome"], one["reason"]) for one in closed] == [("failure", "not proven")]
     assert [one["reason"] for one in bench.entries(placed.call, "finding.raised")] == ["pause-never-proven"]
+
+
+def test_pause_that_was_proven_too_late_for_the_ivr_ends_again(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    """Nobody waits for it any more: the flow has gone on without a card."""
+    placed = twilio.place_call()
+    outcome = node.control.pause(placed.call, IVR, "ivr", in_vain_after=time.monotonic())
+    assert (outcome.problem, outcome.call.holds) == (Problem.UNANSWERED, ())
+    until(lambda: bench.state(placed.recordings[0]) == "in-progress")
+    assert bench.entries(placed.call, "hold.closed")[0]["reason"] == "too late"
 
 
 def test_hold_that_runs_out_while_its_pause_waits_is_told_as_that(

@@ -270,7 +270,7 @@ MESSAGES: dict[str, Message | timedelta | None] = {
     "alice resumes": resume(ALICE, "agent:alice"),
     "sam releases": Release(by=SAM, hold="hold of api:crm"),
     "payment beats": Beat(by=CRM, holder="payment:PK1"),
-    "crm gives up": GiveUp(by=CRM, holder="api:crm"),
+    "crm gives up": GiveUp(by=CRM, wish="hold of api:crm"),
     "a second passes": LATER,
     "ten pass": LATER_STILL,
     "stop": Stop(by=CRM),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bot import settling
 from bot.actors import By
 from bot.call import Of, Problem
 from bot.messages import CallReported, Denial, RecordingReported, Release
@@ -25,13 +26,14 @@ from bot.payment import (
     Stage,
     Via,
 )
-from bot.recording import due
-from tests.core.examples import LEG, RE1, RE2, SAM, SID, Story, at, call, confirmed, listing, pause
+from bot.recording import due, unite
+from tests.core.examples import LEG, PARENT, RE1, RE2, SAM, SID, Story, at, call, confirmed, listing, pause
 
 ALICE = By(actor="alice", source="payment")
 BOB = By(actor="bob", source="payment")
 FLOW = By(actor="ivr", source="payment")
 PAYMENT = "a" * 32
+OTHER = "d" * 32
 HOLD = "b" * 32
 SESSION = "PK" + "c" * 32
 CARD, EXPIRY = Field.CARD_NUMBER, Field.EXPIRATION_DATE
@@ -377,11 +379,23 @@ def test_hang_up_ends_the_payment_with_its_own_entry() -> None:
 
 def test_cancelling_closes_the_session_and_resumes() -> None:
     story = opened()
-    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled", is_closed=True))
     assert (payment_of(story).stage, payment_of(story).close_at) == (Stage.CANCELLED, at(story.seconds))
     assert story.converge() == "resume CURRENT"
     story.tell(SessionClosed(id=PAYMENT, ok=True))
     assert (story.fact_types, payment_of(story).close_at) == (["payment.session_closed"], None)
+
+
+def test_cancelling_a_session_that_may_listen_yet_resumes_some_seconds_later() -> None:
+    story = opened()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    assert story.fact_types == ["payment.finished", "hold.running_out"]
+    assert (payment_of(story).stage, payment_of(story).close_at) == (Stage.CANCELLED, at(story.seconds))
+    assert (story.safe, holders(story), story.converge()) == (False, [f"payment:{SESSION}"], "nothing")
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=3)
+    assert holders(story) == [f"payment:{SESSION}"]
+    assert story.converge(after=7) == "resume CURRENT"
+    assert "hold.expired" in story.fact_types
 
 
 def test_session_that_cannot_be_closed_is_tried_five_times() -> None:
@@ -430,6 +444,29 @@ def test_payment_at_the_hard_limit_ends_once_its_session_is_closed() -> None:
     assert (story.fact_types, holders(story)) == (["payment.session_closed", "hold.released"], [])
 
 
+def test_payment_at_the_hard_limit_ends_once_twilio_reports_its_failure() -> None:
+    """The caller's attempts may be used up just before the session is closed: nothing listens any more."""
+    story = opened()
+    for seconds in (290, 580, 870):
+        relist(story, seconds)
+        story.tell(AskField(by=ALICE, id=PAYMENT, field=CARD))
+    relist(story, 899)
+    story.converge(after=2)
+    story.tell(reported(result="too-many-failed-attempts"), after=1)
+    assert (story.fact_types, holders(story)) == (["hold.released"], [])
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert story.facts == ()
+
+
+def test_payment_without_a_session_holds_nothing_for_good() -> None:
+    """Its process died before Twilio was asked for one; nothing ever listened."""
+    story = requested()
+    story.policy = replace(story.policy, expiry="alert")
+    story.converge(after=41)
+    assert {"hold.overdue", "payment.finished", "hold.released"} <= set(story.fact_types)
+    assert holders(story) == []
+
+
 def test_phone_flows_payment_at_its_limit_goes_on_if_twilio_speaks_of_it() -> None:
     story = flow()
     relist(story, 290)
@@ -458,6 +495,122 @@ def test_news_of_another_payment_changes_nothing() -> None:
     ):
         story.tell(message)
         assert (story.refused, story.call, story.facts) == (Denial.PAYMENT_OVER, before, ())
+
+
+# More than one payment in a call
+
+
+def second(story: Story) -> None:
+    story.tell(open_payment(payment=OTHER, hold="e" * 32))
+    assert story.refused is None
+    assert payment_of(story).id == OTHER
+
+
+def test_session_is_closed_though_another_payment_was_begun() -> None:
+    story = opened()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    second(story)
+    assert settling.due(story.call) == at(story.seconds)
+    story.tell(SessionClosed(id=PAYMENT, ok=True), after=1)
+    assert (story.fact_types, settling.due(story.call)) == (["payment.session_closed"], None)
+    assert (payment_of(story).id, payment_of(story).stage) == (OTHER, Stage.OPENING)
+
+
+def test_session_that_was_opened_too_late_is_closed_though_another_payment_was_begun() -> None:
+    story = requested()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
+    second(story)
+    story.tell(SessionOpened(by=ALICE, id=PAYMENT, sid=SESSION))
+    assert settling.due(story.call) == at(story.seconds)
+    assert (payment_of(story).id, payment_of(story).sid) == (OTHER, None)
+
+
+def test_delivery_that_was_noted_late_counts_all_the_same() -> None:
+    """The database was away for so long that it passed for lost."""
+    story = completing()
+    story.tell(reported(result="success"))
+    story.converge(after=30)
+    assert "payment.not_delivered" in story.fact_types
+    story.tell(Delivered(id=PAYMENT, ok=True))
+    assert (story.fact_types, payment_of(story).stage) == (["payment.delivered"], Stage.PAID)
+    story.tell(Delivered(id=PAYMENT, ok=False))
+    assert story.facts == ()
+
+
+def test_delivery_outlives_the_call() -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    story.tell(CallReported(sid=SID, status="completed", sequence=9))
+    assert due(story.call, at(story.seconds)) == at(story.seconds + 30)
+    story.converge(after=30)
+    assert {"payment.not_delivered", "finding.raised"} <= set(story.fact_types)
+    assert due(story.call, at(story.seconds)) is None
+
+
+@pytest.mark.parametrize(("why", "outcome"), [("no-result", "unknown"), ("not-proven", "failure")])
+def test_phone_flows_payment_without_a_result_may_have_been_charged(why: str, outcome: str) -> None:
+    """Once it was asked for, only Twilio knows."""
+    story = flow()
+    story.tell(EndPayment(by=FLOW, id=PAYMENT, why=why))
+    (finished,) = (fact for fact in story.facts if fact.type == "payment.finished")
+    assert finished.outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("ok", "said"), [(True, ["payment.delivered"]), (False, ["payment.not_delivered", "finding.raised"])]
+)
+def test_delivery_is_told_though_another_payment_was_begun(ok: bool, said: list[str]) -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    second(story)
+    story.tell(Delivered(id=PAYMENT, ok=ok))
+    assert (story.fact_types, payment_of(story).id) == (said, OTHER)
+
+
+def test_delivery_whose_process_died_is_lost_though_another_payment_was_begun() -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    second(story)
+    assert settling.due(story.call) == at(story.seconds + 30)
+    story.converge(after=30)
+    assert {"payment.not_delivered", "finding.raised"} <= set(story.fact_types)
+
+
+def test_success_of_a_payment_that_was_given_up_counts_though_another_was_begun() -> None:
+    story = completing()
+    story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled", is_closed=True))
+    second(story)
+    story.tell(reported(result="success"))
+    assert story.fact_types == ["payment.finished"]
+    story.tell(Delivered(id=PAYMENT, ok=True))
+    assert story.fact_types == ["payment.delivered"]
+    assert (payment_of(story).id, holders(story)) == (OTHER, [f"payment:{OTHER}"])
+
+
+def test_payment_of_which_nothing_can_come_any_more_is_forgotten() -> None:
+    story = opened()
+    story.tell(reported(result="caller-interrupted-with-star"))
+    second(story)
+    assert story.call.earlier == ()
+
+
+def test_number_of_earlier_payments_has_its_limit() -> None:
+    story = flow()
+    for number in range(20):
+        story.tell(open_payment(FLOW, Via.FLOW, payment=f"{number:032x}", hold=f"{number:016x}"))
+    assert len(story.call.earlier) == settling.EARLIER_MAX
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_payment_on_a_leg_that_was_taken_for_a_call_moves_with_it(is_over: bool) -> None:
+    """And the one that the call already had is not lost."""
+    story = opened()
+    theirs = Payment(id=OTHER, via=Via.AGENT, hold="e" * 32, leg=PARENT, sid="PK" + "d" * 32, stage=Stage.CANCELLED)
+    parent = call(sid=PARENT, status="completed" if is_over else "in-progress", payment=theirs)
+    united, emptied, facts = unite(parent, story.call, at(10), story.policy)
+    assert {one.id for one in united.payments} == {PAYMENT, OTHER}
+    assert (emptied.payments, sum(fact.type == "payment.finished" for fact in facts)) == ((), int(is_over))
+    assert any(one.id == PAYMENT and one.is_open for one in united.payments) is not is_over
 
 
 def test_other_holds_keep_the_call_paused_when_a_payment_ends() -> None:

@@ -14,8 +14,10 @@ from bot.messages import (
     CallSeen,
     ConferenceReported,
     Denial,
+    GiveUp,
     Kind,
     Listing,
+    Pause,
     Policy,
     RecordingReported,
     Reply,
@@ -29,6 +31,7 @@ from tests.core.examples import (
     BOB,
     CONFERENCE,
     CRM,
+    IVR,
     LEG,
     PARENT,
     POLICY,
@@ -986,6 +989,17 @@ def test_agent_who_lost_the_call_may_still_release_own_hold() -> None:
     assert story.call.agent == "bob"
     story.tell(resume(ALICE, "agent:alice"))
     assert (story.refused, story.fact_types) == (None, ["hold.released"])
+
+
+def test_step_that_gives_up_late_ends_no_hold_that_was_wanted_again_since() -> None:
+    """It hung while the flow came here a second time: that one may have gone on to the card."""
+    story = Story(call())
+    for wish in ("first", "second"):
+        story.tell(Pause(by=IVR, hold_id=wish, holder="ivr"))
+    story.tell(GiveUp(by=IVR, wish="first"))
+    assert (story.facts, [hold.id for hold in story.call.holds]) == ((), ["first"])
+    story.tell(GiveUp(by=IVR, wish="second"))
+    assert ("hold.closed" in story.fact_types, story.call.holds) == (True, ())
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Chance:
         if self._random.random() < 0.2:
             others: list[Beat | GiveUp | Release] = [
                 Beat(by=by, holder=holder),
-                GiveUp(by=by, holder=holder),
+                GiveUp(by=by, wish="h" + holder),
                 Release(by=SAM, hold="h" + holder),
             ]
             return self._random.choice(others)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from tests.simulator.process import ACCOUNT, TOKEN
@@ -108,6 +109,12 @@ class Caller:
     @property
     def recordings(self) -> list[str]:
         return self.bench.recording_states(self.call)
+
+
+def damage(bench: Bench, call: str) -> None:
+    """Nobody foresaw a call that cannot be read."""
+    with bench.services.database.write() as connection:
+        connection.execute(text("UPDATE calls SET body = '{}' WHERE sid = :sid"), {"sid": call})
 
 
 def caller(bench: Bench, **placed: Any) -> Caller:

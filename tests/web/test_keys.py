@@ -12,7 +12,7 @@ import pytest
 from bot.web.targets import is_allowed, with_parameter
 from tests.support.full_disk import full_disk
 from tests.web.bench import Bench
-from tests.web.caller import Caller, caller, configured
+from tests.web.caller import Caller, caller, configured, damage
 from tests.web.conftest import DATABASE_FILE
 
 NEXT, FAILED = "https://flows.example.com/menu?FlowEvent=return&a=%2A", "/flow/no-card"
@@ -124,6 +124,12 @@ def test_database_that_cannot_be_written_goes_to_failed_and_is_no_error(guest: C
         assert keys(guest, "1") == f"{NEXT}&Choice=1"
 
 
+@pytest.mark.parametrize("digits", ["*7", "*8"])
+def test_error_that_nobody_foresaw_goes_to_failed_and_is_no_error(guest: Caller, digits: str) -> None:
+    damage(guest.bench, guest.call)
+    assert keys(guest, digits) == FAILED
+
+
 def test_digits_are_nowhere(web_log: io.StringIO, guest: Caller, tmp_path: Path) -> None:
     went_to = [keys(guest, digits) for digits in (CARD, CARD + "#", "*7" + CARD, "1" + CARD)]
     with full_disk():
@@ -132,6 +138,21 @@ def test_digits_are_nowhere(web_log: io.StringIO, guest: Caller, tmp_path: Path)
     kept = b"".join(path.read_bytes() for path in tmp_path.glob(f"{DATABASE_FILE}*"))
     assert CARD not in str(went_to) + web_log.getvalue() + str(guest.bench.entries())
     assert CARD.encode() not in kept
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://any.example.com/", True), ("https://any.example.com:8443/", True), ("https:/x", False),
+        ("https://one.example.com:8443/", True), ("https://ONE.example.com:8443", True),
+        ("https://one.example.com/", False), ("https://one.example.com:443/", False),
+        ("https://one.example.com:84430/", False), ("https://any.example.com:x/", False), ("https:///x", False),
+        ("https://any.example.com%2eevil.example.com/", False), ("https://any.example.com;evil.example.com/", False),
+        ("https://evil.example.com?any.example.com", False), ("///any.example.com", False),
+    ],
+)  # fmt: skip
+def test_host_is_allowed_with_any_port_or_with_the_one_that_is_named(url: str, allowed: bool) -> None:
+    assert is_allowed(url, ("any.example.com", "one.example.com:8443")) is allowed
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,16 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from bot.settings import Settings
 from bot.web import pay
+from tests.conftest import ALICE, SAM
 from tests.simulator.process import Simulator
 from tests.support.full_disk import full_disk
 from tests.support.receiver import Receiver
 from tests.web.bench import PUBLIC, Bench
-from tests.web.caller import Answer, Caller, caller, configured
+from tests.web.caller import Answer, Caller, caller, configured, damage
 from tests.web.conftest import DATABASE_FILE, settings_of
 
 CARD = "4111111111111111"
@@ -245,6 +247,28 @@ def test_agents_hold_outlasts_the_payment(dave: Caller) -> None:
     assert (dave.recordings, dave.holders) == (["paused"], ["api:crm"])
 
 
+def test_agent_cannot_end_the_payment_in_which_twilio_asks_for_the_card(dave: Caller) -> None:
+    """Only Twilio ends its `<Pay>`: the recording would go on while the caller keys in the card."""
+    paying = dave.at("pay")
+    alice = dave.bench.signed_in(ALICE)
+    token = alice.token(f"/calls/{dave.call}")
+    assert alice.post(f"/calls/{dave.call}/claim", token).status_code == 303
+    alice.post(f"/calls/{dave.call}/payment/cancel", token, script=True)
+    assert (dave.recordings, dave.holders) == (["paused"], [f"payment:{payment_of(paying)}"])
+    assert ended(dave, paying, "success").words == [pay.SAVED]
+
+
+def test_supervisor_may_release_the_hold_of_the_phone_flows_payment(dave: Caller) -> None:
+    dave.at("pay")
+    sam = dave.bench.signed_in(SAM)
+    (hold,) = dave.bench.api().call(dave.call)["holds"]
+    token = sam.token(f"/calls/{dave.call}")
+    assert sam.post(f"/calls/{dave.call}/holds/{hold['id']}/release", token, script=True).status_code == 200
+    assert is_recorded_again(dave)
+    (finished,) = dave.bench.entries(call=dave.call, type="payment.finished")
+    assert finished["reason"] == "hold-ended"
+
+
 # Our own trouble, and what is kept
 
 
@@ -262,6 +286,25 @@ def test_database_that_is_away_after_the_card_still_delivers_and_the_rest_follow
         assert len(desk.received) == 1
     until(lambda: is_recorded_again(dave))
     assert "payment.delivered" in dave.bench.types(dave.call)
+
+
+def test_error_that_nobody_foresaw_is_no_error_to_twilio(dave: Caller) -> None:
+    """Its debugger would keep the token."""
+    paying = dave.at("pay")
+    damage(dave.bench, dave.call)
+    form = {"PaymentToken": TOKEN_SEEN, "Result": "success"}
+    assert dave.post(paying.only("Pay").attrib["statusCallback"], **form).status_code == 204
+    assert dave.post(paying.only("Pay").attrib["action"], **form).status_code == 200
+
+
+def test_log_that_cannot_be_written_is_no_error_to_twilio_and_the_result_arrives(dave: Caller, desk: Receiver) -> None:
+    paying = dave.at("pay")
+    with dave.bench.services.database.write() as connection:
+        connection.execute(text("DELETE FROM head"))
+    status = dave.post(paying.only("Pay").attrib["statusCallback"], For="payment-card-number", Attempt="1")
+    assert status.status_code == 204
+    assert ended(dave, paying, "success").words == [pay.SAVED]
+    assert len(desk.received) == 1
 
 
 @pytest.mark.parametrize("step", ["pay/done", "pay/done?payment=", f"pay/done?payment={CARD}", "pay/done?payment=../x"])

@@ -63,6 +63,15 @@ class Till:
         assert page.status == status
         return page
 
+    def page_once_closed(self) -> Page:
+        """What the worker does for the call, until Twilio's session is over."""
+        until = time.monotonic() + 10
+        while any(one["state"] == "in-progress" for one in self.bench.twilio.call(self.call)["payments"]):
+            assert time.monotonic() < until
+            self.bench.services.payments.tidy(self.call)
+            time.sleep(0.05)
+        return self.page()
+
     @property
     def types(self) -> list[str]:
         return [name for name in self.bench.types(self.call) if name.startswith(("payment.", "finding."))]
@@ -172,6 +181,19 @@ def test_two_payments_in_one_call(web_till: Till) -> None:
     assert web_till.types.count("payment.delivered") == 2
 
 
+def test_result_that_comes_after_another_payment_was_begun_is_delivered(web_till: Till) -> None:
+    web_till.press()
+    for field in KEYS:
+        web_till.enter(field)
+    web_till.press("complete")
+    web_till.press("cancel")
+    assert "Payment by keypad" in Page(web_till.press().text).text
+    page = web_till.page()
+    assert (page.status, "Payment by keypad" in page.text) == (SAFE, True)
+    assert len(web_till.receiver.wait(1)) == 1
+    assert web_till.types.count("payment.delivered") == 1
+
+
 # What goes wrong at the keypad
 
 
@@ -237,6 +259,21 @@ def test_agent_cancels_and_the_session_is_closed_before_the_recording_goes_on(we
     kinds = [one["kind"] for one in web_till.bench.twilio.requests(call=web_till.call)]
     assert kinds.index("resume") > len(kinds) - 1 - kinds[::-1].index("payment-update")
     assert web_till.types[-2:] == ["payment.finished", "payment.session_closed"]
+
+
+@pytest.mark.parametrize("fault", ["503", "401"])
+def test_recording_does_not_go_on_while_a_cancelled_session_still_listens(web_till: Till, fault: str) -> None:
+    web_till.press()
+    web_till.enter(CARD, "4242")
+    web_till.bench.twilio.add_fault(fault, on="payment-update")
+    page = Page(web_till.press("cancel").text)
+    assert "Payment cancelled" in page.text
+    (session,) = web_till.bench.twilio.call(web_till.call)["payments"]
+    assert (session["state"], web_till.bench.recording_states(web_till.call)) == ("in-progress", ["paused"])
+    assert not page.status.startswith("Paused")
+    web_till.bench.twilio.clear_faults()
+    web_till.page_once_closed()
+    assert web_till.bench.recording_states(web_till.call) == ["paused"]
 
 
 # What goes wrong at Twilio

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 from tests.conftest import ALICE
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.support.full_disk import full_disk
-from tests.web.bench import PUBLIC, UNKNOWN_CALL, Bench
+from tests.web.bench import PUBLIC, Bench
+from tests.web.caller import damage
 from tests.web.signing import signature_of
 
 NEXT, FAILED = "/flow/card", "https://flows.example.com/no-card?why=recording"
@@ -108,12 +109,11 @@ def test_log_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Bench) 
     assert resume(flow, call) == NEXT
 
 
-def test_fault_of_our_own_making_goes_to_failed_and_is_no_error(flow: Bench) -> None:
-    services = flow.app.extensions["bot"]
-    flow.app.extensions["bot"] = replace(services, control=None)
-    assert pause(flow, UNKNOWN_CALL) == FAILED
-    assert resume(flow, UNKNOWN_CALL) == NEXT
-    flow.app.extensions["bot"] = services
+def test_error_that_nobody_foresaw_goes_to_failed_and_is_no_error(flow: Bench) -> None:
+    call = flow.place_call()
+    damage(flow, call)
+    assert pause(flow, call) == FAILED
+    assert goes_to(step(flow, "resume", call, next=NEXT, failed=FAILED)) == NEXT
 
 
 @pytest.mark.parametrize(
