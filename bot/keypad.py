@@ -42,7 +42,7 @@ from bot.payment import (
 )
 from bot.results import Outcome, Step
 from bot.settings import Settings
-from bot.settling import SUCCESS
+from bot.settling import NOT_PROVEN, SUCCESS
 from bot.telephony.payment_reports import Handover
 from bot.telephony.payment_sessions import PaymentSessions, SessionReply
 
@@ -252,7 +252,7 @@ class Payments:
         outcome = self._control.until_safe(sid, message, by, holder_of(payment_id))
         if outcome.problem is None:
             return Opened(payment_id, outcome)
-        step = self._control.tell(outcome.call.sid, EndPayment(by=by, id=payment_id, why="not-proven"))
+        step = self._control.tell(outcome.call.sid, EndPayment(by=by, id=payment_id, why=NOT_PROVEN))
         return Opened(None, Outcome(step.call, step.now, outcome.problem))
 
     def _fields(self) -> tuple[Field, ...]:

@@ -26,6 +26,8 @@ EARLIER_MAX = 8
 """Of how many payments before the latest news is still expected."""
 
 SUCCESS = "success"
+NOT_DELIVERED = "not-delivered"
+NOT_PROVEN = "not-proven"
 
 
 # One of several
@@ -88,7 +90,7 @@ def failed(call: Call, payment: Payment, by: By, why: str, now: datetime) -> Dec
 
 def _failure(payment: Payment, by: By, why: str, now: datetime) -> tuple[Payment, Fact]:
     ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if payment.sid else None)
-    return ended, fact_of("payment.finished", ended, by, _outcome(payment), why)
+    return ended, fact_of("payment.finished", ended, by, _outcome(payment, why), why)
 
 
 def _released(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now: datetime) -> Decision:
@@ -96,22 +98,23 @@ def _released(call: Call, payment: Payment, by: By, facts: tuple[Fact, ...], now
     call = replace(call, payment=payment)
     if hold is None:
         return Decision(call=call, facts=facts)
-    released = holds.released(call, (hold,), by, hold.holder, now, at_once=payment.why == "not-proven")
+    released = holds.released(call, (hold,), by, hold.holder, now, at_once=payment.why == NOT_PROVEN)
     return replace(released, facts=(*facts, *released.facts))
 
 
 def delivered(call: Call, payment: Payment, message: Delivered) -> Decision:
-    if payment.stage is not Stage.DELIVERING:
+    """News of it may be late, after the payment passed for lost."""
+    if payment.stage is not Stage.DELIVERING and not (message.ok and payment.why == NOT_DELIVERED):
         return Decision(call=call)
     if message.ok:
-        paid = replace(payment, stage=Stage.PAID, until=None)
+        paid = replace(payment, stage=Stage.PAID, why=None, until=None)
         return Decision(call=replace(call, payment=paid), facts=(fact_of("payment.delivered", paid, SYSTEM),))
     return _lost(call, payment, message.why or "refused")
 
 
 def _lost(call: Call, payment: Payment, why: str) -> Decision:
     """Twilio took the card and nobody has the token: somebody has to look at it."""
-    lost = replace(payment, stage=Stage.FAILED, why="not-delivered", until=None)
+    lost = replace(payment, stage=Stage.FAILED, why=NOT_DELIVERED, until=None)
     fact = fact_of("payment.not_delivered", lost, SYSTEM, "failure", why)
     told = finding(Finding.RESULT_LOST, cause=payment.hold, detail={"payment": payment.id, "session": payment.sid})
     return Decision(call=replace(call, payment=lost), facts=(fact, told))
@@ -165,7 +168,7 @@ def _settled(call: Call, payment: Payment, now: datetime) -> tuple[Call, tuple[F
         return (replace(call, payment=replace(payment, close_at=None)) if is_closing else call), ()
     is_session = payment.sid is not None and not call.over
     ended = replace(_over(payment), stage=_stage_of(why), why=why, close_at=now if is_session else None)
-    fact = fact_of("payment.finished", ended, SYSTEM, _outcome(payment), why)
+    fact = fact_of("payment.finished", ended, SYSTEM, _outcome(payment, why), why)
     if is_session or call.over:
         return replace(call, payment=ended), (fact,)
     decision = _let_go(call, ended, SYSTEM, (fact,), now)
@@ -200,9 +203,10 @@ def _stage_of(why: str) -> Stage:
     return Stage.CANCELLED if why == "cancelled" else Stage.FAILED
 
 
-def _outcome(payment: Payment) -> str:
-    """Once Twilio was told to charge, only Twilio knows."""
-    return "unknown" if payment.stage is Stage.COMPLETING else "failure"
+def _outcome(payment: Payment, why: str) -> str:
+    """Once Twilio was told to charge, only Twilio knows; `<Pay>` does so by itself."""
+    is_pay = payment.via is Via.FLOW and why != NOT_PROVEN
+    return "unknown" if is_pay or payment.stage is Stage.COMPLETING else "failure"
 
 
 def fact_of(

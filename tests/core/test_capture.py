@@ -525,6 +525,37 @@ def test_session_that_was_opened_too_late_is_closed_though_another_payment_was_b
     assert (payment_of(story).id, payment_of(story).sid) == (OTHER, None)
 
 
+def test_delivery_that_was_noted_late_counts_all_the_same() -> None:
+    """The database was away for so long that it passed for lost."""
+    story = completing()
+    story.tell(reported(result="success"))
+    story.converge(after=30)
+    assert "payment.not_delivered" in story.fact_types
+    story.tell(Delivered(id=PAYMENT, ok=True))
+    assert (story.fact_types, payment_of(story).stage) == (["payment.delivered"], Stage.PAID)
+    story.tell(Delivered(id=PAYMENT, ok=False))
+    assert story.facts == ()
+
+
+def test_delivery_outlives_the_call() -> None:
+    story = completing()
+    story.tell(reported(result="success"))
+    story.tell(CallReported(sid=SID, status="completed", sequence=9))
+    assert due(story.call, at(story.seconds)) == at(story.seconds + 30)
+    story.converge(after=30)
+    assert {"payment.not_delivered", "finding.raised"} <= set(story.fact_types)
+    assert due(story.call, at(story.seconds)) is None
+
+
+@pytest.mark.parametrize(("why", "outcome"), [("no-result", "unknown"), ("not-proven", "failure")])
+def test_phone_flows_payment_without_a_result_may_have_been_charged(why: str, outcome: str) -> None:
+    """Once it was asked for, only Twilio knows."""
+    story = flow()
+    story.tell(EndPayment(by=FLOW, id=PAYMENT, why=why))
+    (finished,) = (fact for fact in story.facts if fact.type == "payment.finished")
+    assert finished.outcome == outcome
+
+
 @pytest.mark.parametrize(
     ("ok", "said"), [(True, ["payment.delivered"]), (False, ["payment.not_delivered", "finding.raised"])]
 )
