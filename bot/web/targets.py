@@ -12,19 +12,20 @@ URL_CHARACTERS_MAX = 2_000
 
 
 def is_allowed(url: str, hosts: Collection[str]) -> bool:
-    """`hosts` are names without a port, in lower case."""
+    """`hosts` are names in lower case; one with a port is allowed with that port alone."""
     if not 0 < len(url) <= URL_CHARACTERS_MAX or not url.isascii() or not url.isprintable():
         return False
     if " " in url or "\\" in url:
         return False
     try:
         parts = urlsplit(url)
-        host = parts.hostname
+        host, port = parts.hostname, parts.port
     except ValueError:
         return False
     if not parts.scheme and not parts.netloc:
         return url.startswith("/") and not url.startswith("//")
-    return parts.scheme in {"http", "https"} and "@" not in parts.netloc and host in hosts
+    is_known = host in hosts or f"{host}:{port}" in hosts
+    return parts.scheme in {"http", "https"} and "@" not in parts.netloc and is_known
 
 
 def with_parameter(url: str, name: str, value: str) -> str:

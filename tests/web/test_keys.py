@@ -141,6 +141,21 @@ def test_digits_are_nowhere(web_log: io.StringIO, guest: Caller, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("https://any.example.com/", True), ("https://any.example.com:8443/", True), ("https:/x", False),
+        ("https://one.example.com:8443/", True), ("https://ONE.example.com:8443", True),
+        ("https://one.example.com/", False), ("https://one.example.com:443/", False),
+        ("https://one.example.com:84430/", False), ("https://any.example.com:x/", False), ("https:///x", False),
+        ("https://any.example.com%2eevil.example.com/", False), ("https://any.example.com;evil.example.com/", False),
+        ("https://evil.example.com?any.example.com", False), ("///any.example.com", False),
+    ],
+)  # fmt: skip
+def test_host_is_allowed_with_any_port_or_with_the_one_that_is_named(url: str, allowed: bool) -> None:
+    assert is_allowed(url, ("any.example.com", "one.example.com:8443")) is allowed
+
+
+@pytest.mark.parametrize(
     ("url", "with_it"),
     [
         ("/a", "/a?Count=2"), ("/a?", "/a?Count=2"), ("/a?b=1", "/a?b=1&Count=2"), ("/a?b=1&", "/a?b=1&Count=2"),
