@@ -20,6 +20,7 @@ SENTENCES: dict[str, str] = {
     "hold.opened": "{who} asked for a pause{why}{until}.",
     "hold.extended": "{who} asked again for the pause{why}; it now lasts{until_plain}.",
     "hold.released": "{who} ended {pause}{why}{on_behalf}; {then}.",
+    "hold.cut_short": "{who} had {pause} cut short; no card may be taken now, and soon it ends.",
     "hold.running_out": "The pause of {holder}{why} reached its limit; no card may be taken now, and soon it ends.",
     "hold.expired": "The pause of {holder}{why} reached its time limit and ended; {then}.",
     "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
@@ -41,7 +42,7 @@ SENTENCES: dict[str, str] = {
     "payment.completing": "{who} had the payment completed.",
     "payment.finished": "The payment ended: {paid}.",
     "payment.delivered": "The payment's result reached the system that wants it.",
-    "payment.not_delivered": "The payment's result could not be delivered{because}, and counts as failed.",
+    "payment.not_delivered": "The payment's result could not be delivered, and counts as failed{because}.",
     "payment.session_closed": "{closed}.",
     # Commands: what we told Twilio, and what came of it
     "command.sent": "The bot told Twilio to {verb} {target}.",
@@ -160,7 +161,9 @@ class _Pieces:
             return "the bot"
         if source == "twilio":
             return "Twilio"
-        return actor or {"ivr": "the IVR", "payment": "the payment step"}.get(source, "somebody unnamed")
+        if source == "ivr" and actor in {"", "ivr"}:
+            return "the IVR"
+        return actor or {"payment": "the payment step"}.get(source, "somebody unnamed")
 
     def as_who(self) -> str:
         actor = self._field("actor")
