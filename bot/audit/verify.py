@@ -23,6 +23,9 @@ MAX_PROBLEMS = 100
 ENTRIES = "entries.jsonl"
 CHECKPOINT = "checkpoint"
 VKEY = "log.vkey"
+PROOFS = "proofs.jsonl"
+CONSISTENCY = "consistency"
+UNFINISHED = "UNFINISHED"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False) -> 
     key in the folder is used: that finds damage, not a forger who put in a key of their own.
     """
     check = _Check(deep=deep)
+    if (folder / UNFINISHED).exists():
+        check.note("this export is not finished: the command that makes it has to be run again")
     note = check.read(folder / CHECKPOINT)
     enclosed = check.read(folder / VKEY).removesuffix("\n")
     if vkey is not None and enclosed != vkey:

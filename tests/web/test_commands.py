@@ -123,7 +123,8 @@ def test_log_is_kept_verified_exported_and_tampering_is_found(web_empty_shell: S
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", key.stdout)
     assert key.stdout.strip() not in str(shell.entries())
     assert shell.process("audit", "export", str(shell.folder / "out")).returncode == 0
-    assert sorted(path.name for path in (shell.folder / "out").iterdir()) == ["checkpoint", "entries.jsonl", "log.vkey"]
+    names = ["README.txt", "checkpoint", "entries.jsonl", "log.vkey", "verify.py"]
+    assert sorted(path.name for path in (shell.folder / "out").iterdir()) == names
     assert shell.process("audit", "verify").returncode == 0
     _tamper(shell)
     found = shell.process("audit", "verify")
