@@ -22,7 +22,8 @@ The map, from the inside out; imports point this way only::
     review/      what compliance asks of the log
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place
-    app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings
+    app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings; cli_common: what all
+                 commands share; audit_signer_cli: the commands around the log's signer
     gunicorn_worker   the web server's workers, which log and show nothing of a broken request
     simulator/   a stand-in for Twilio over real HTTP; imports nothing of the rest
 

@@ -6,16 +6,15 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 import click
 from tqdm import tqdm
 
 from bot import demo as demo_room
 from bot import logs
-from bot.app import wire
+from bot.app import signing_loop, warn_of_what_is_absent, wire
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.export import write_export
@@ -23,7 +22,9 @@ from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
-from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
+from bot.audit_signer_cli import COMMANDS
+from bot.cli_common import open_services, plainly
+from bot.errors import BotError, LogError, UsageError
 from bot.settings import Settings
 from bot.storage import api_keys, checkpoints, entries, migrate, users
 from bot.storage.users import Role, User
@@ -32,30 +33,6 @@ from bot.web.services import Services
 from bot.worker import Worker
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Our own errors as one sentence on standard error, and the exit code that fits."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except DatabaseUnavailable:
-            text = "the database is busy or away, or was never set up (bot init-db); nothing is known to have changed"
-            click.echo(f"bot: {text}", err=True)
-            sys.exit(2)
-        except BotError as error:
-            click.echo(f"bot: {error}", err=True)
-            sys.exit(2)
-
-    return run
-
-
-def _services() -> Services:
-    return wire(Settings.read(), "cli")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -106,7 +83,7 @@ def create_user(name: str, role: str, contacts: tuple[str, ...], password_stdin:
         users.set_contacts(transaction, name, contacts)
         transaction.append(Draft(type="user.created", actor="operator", detail={"user": name, "role": role}))
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(f"Created {name}." if password_stdin else password)
 
 
@@ -157,7 +134,7 @@ def _change_user(name: str, change: Callable[[Transaction, User], None]) -> None
             raise UsageError(f"There is no user {name}.")
         change(transaction, user)
 
-    _services().journal.write(found)
+    open_services().journal.write(found)
 
 
 @main.command("create-api-key")
@@ -182,7 +159,7 @@ def create_api_key(name: str, scope: str) -> None:
             Draft(type="api_key.created", actor="operator", detail={"key": name, "scopes": list(scopes)})
         )
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(key)
 
 
@@ -197,7 +174,7 @@ def revoke_api_key(name: str) -> None:
             raise UsageError(f"There is no live API key {name}.")
         transaction.append(Draft(type="api_key.revoked", actor="operator", detail={"key": name}))
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(f"Revoked {name}.")
 
 
@@ -208,15 +185,9 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
-    signer = LogSigner(settings, services.database, services.journal)
-    runner = Worker(
-        services.database,
-        services.journal,
-        services.control,
-        signer,
-        settings.audit_checkpoint_seconds,
-        services.payments.tidy,
-    )
+    signing = signing_loop(services) if settings.audit_signer == "worker" else None
+    warn_of_what_is_absent(settings)
+    runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy)
     runner.stop_on_signals()
     runner.run()
 
@@ -233,6 +204,10 @@ def demo(port: int, simulator_port: int) -> None:
 @main.group()
 def audit() -> None:
     """The audit log: verify, export, sign."""
+
+
+for _command in COMMANDS:
+    audit.add_command(_command)
 
 
 @audit.command("verify")
@@ -278,7 +253,7 @@ def _vkey(path: Path) -> str:
 @plainly
 def audit_checkpoint() -> None:
     """Sign the log as it is now; print the signed note."""
-    click.echo(_signer(_services()).sign(), nl=False)
+    click.echo(_signer(open_services()).sign(), nl=False)
 
 
 @audit.command("export")
@@ -286,7 +261,7 @@ def audit_checkpoint() -> None:
 @plainly
 def audit_export(folder: Path) -> None:
     """Write the log up to a fresh checkpoint into a new FOLDER, for a checker that trusts nobody here."""
-    services = _services()
+    services = open_services()
     signer = _signer(services)
     try:
         note = signer.sign()
