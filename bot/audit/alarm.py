@@ -9,7 +9,7 @@ import structlog
 
 from bot.audit.entry import Draft
 from bot.audit.journal import Journal, Transaction
-from bot.errors import BotError, DatabaseUnavailable
+from bot.errors import BotError
 from bot.messages import Finding
 from bot.storage import conditions
 from bot.storage.engine import Database
@@ -64,8 +64,6 @@ class Alarm:
 
         try:
             return self._journal.write(change)
-        except DatabaseUnavailable:
-            raise
         except (BotError, ValueError):
             # A log that is damaged may take no entry: then at least the banner says it.
             return self._journal.write(lambda transaction: conditions.begin(transaction, name))

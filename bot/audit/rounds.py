@@ -76,7 +76,7 @@ class Rounds:
             self._alarm.ring(Finding.LOG_NOT_SIGNED, str(error))
 
     def _beat_if_quiet(self) -> None:
-        """Looked at twice, the second time in the transaction: of several processes one writes it."""
+        """Looked at again in the transaction, so that several processes seldom write more than one. More do no harm."""
 
         def change(transaction: Transaction) -> None:
             newest = entries.newest_at(transaction.connection)
