@@ -12,7 +12,7 @@ import click
 
 from bot import demo as demo_room
 from bot import logs
-from bot.app import wire
+from bot.app import signing_loop, warn_of_what_is_absent, wire
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
@@ -21,6 +21,7 @@ from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import PROOFS, Report, verify_export
 from bot.audit_export_cli import COMMANDS as EXPORT_COMMANDS
 from bot.audit_export_cli import say_of_part
+from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, UsageError
 from bot.settings import Settings
@@ -183,15 +184,9 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
-    signer = LogSigner(settings, services.database, services.journal)
-    runner = Worker(
-        services.database,
-        services.journal,
-        services.control,
-        signer,
-        settings.audit_checkpoint_seconds,
-        services.payments.tidy,
-    )
+    signing = signing_loop(services) if settings.audit_signer == "worker" else None
+    warn_of_what_is_absent(settings)
+    runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy)
     runner.stop_on_signals()
     runner.run()
 
@@ -210,7 +205,7 @@ def audit() -> None:
     """The audit log: verify, export, sign."""
 
 
-for _command in EXPORT_COMMANDS:
+for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
     audit.add_command(_command)
 
 

@@ -77,14 +77,15 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False) -> 
     """Check an export, which must end exactly at its checkpoint.
 
     With the `vkey` that the auditor got another way, it is proof against anyone without the signing key. Without, the
-    key in the folder is used: that finds damage, not a forger who put in a key of their own.
+    key in the folder is used: that finds damage, not a forger who put in a key of their own. Both may be several keys,
+    one a line, of which one must have signed.
     """
     check = _Check(deep=deep)
     if (folder / UNFINISHED).exists():
         check.note("this export is not finished: the command that makes it has to be run again")
     note = check.read(folder / CHECKPOINT)
     enclosed = check.read(folder / VKEY).removesuffix("\n")
-    if vkey is not None and enclosed != vkey:
+    if vkey is not None and set(enclosed.split("\n")).isdisjoint(vkey.split("\n")):
         check.note(f"the key in {VKEY} is not the one to verify with")
     try:
         with (folder / ENTRIES).open("rb") as file:

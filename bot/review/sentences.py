@@ -91,6 +91,9 @@ SENTENCES: dict[str, str] = {
     # The log itself
     "entry.unreadable": "This entry cannot be read any more: its bytes were changed. Verify the log.",
     "key.created": "{who} made the key that signs the log.",
+    "key.rotation_begun": "{who} made the next key ({coming}), which signs the log beside the current one ({going}).",
+    "key.rotation_finished": "{who} made the next key ({coming}) the current one; {going} signs no more.",
+    "log.heartbeat": "Nothing had been written for an hour; the log is alive.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
@@ -201,7 +204,15 @@ class _Pieces:
     def found(self) -> str:
         kind = self._field("reason")
         words = FOUND.get(kind)
-        return words.format(holder=self.holder(), recording=self.recording()) if words else kind or "something unnamed"
+        return words.format_map(self) if words else kind or "something unnamed"
+
+    def what(self) -> str:
+        """What exactly is wrong, or nothing once it is over."""
+        why = self._more("why")
+        return f" ({why})" if why else ""
+
+    def anchor(self) -> str:
+        return self._more("anchor") or "one of its anchors"
 
     def between(self) -> str:
         start, end = _instant(self._detail.get("from")), _instant(self._detail.get("to"))
@@ -360,6 +371,12 @@ class _Pieces:
         if not parts and call:
             parts = [f"call {call}"]
         return f" ({', '.join(parts)})" if parts else ""
+
+    def coming(self) -> str:
+        return self._more("next_key") or "of unknown name"
+
+    def going(self) -> str:
+        return self._more("key") or "of unknown name"
 
     def size(self) -> str:
         size = self._more("size")

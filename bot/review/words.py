@@ -39,6 +39,9 @@ FOUND = {
     "twilio-credentials": "Twilio refuses the bot's credentials",
     "twilio-outage": "Twilio does not answer",
     "payment-result-lost": "a card was taken and the payment's result could not be delivered",
+    "log-does-not-extend": "the log is not what was signed before; it was altered behind the bot's back{what}",
+    "log-not-signed": "the log cannot be signed{what}",
+    "log-not-anchored": "the log's checkpoints do not reach {anchor}{what}",
 }
 VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}

@@ -15,6 +15,7 @@ from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
 WORKER_MISSING_AFTER = timedelta(seconds=30)
+TOLD = (Finding.OUTAGE, Finding.CREDENTIALS, Finding.LOG_DOES_NOT_EXTEND, Finding.LOG_NOT_SIGNED)
 CANNOT_BE_WRITTEN = "can be read, but not written: is its disk full?"
 
 blueprint = Blueprint("health", __name__)
@@ -68,7 +69,7 @@ def metrics() -> Response:
     )
     _gauge(registry, "bot_calls_live", "Calls that are not over", live)
     _gauge(registry, "bot_calls_wanted_paused", "Live calls with an open hold", paused)
-    for what in (Finding.OUTAGE, Finding.CREDENTIALS):
+    for what in TOLD:
         name = f"bot_{what.value.replace('-', '_')}"
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
     age = (datetime.now(UTC) - seen).total_seconds() if seen else -1
