@@ -25,6 +25,7 @@ from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
 from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
 from bot.settings import Settings
+from bot.sinks.stream import copying
 from bot.storage import api_keys, checkpoints, entries, migrate, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
@@ -218,7 +219,8 @@ def worker() -> None:
         services.payments.tidy,
     )
     runner.stop_on_signals()
-    runner.run()
+    with copying(settings, services.database, services.journal):
+        runner.run()
 
 
 @main.command()

@@ -310,6 +310,8 @@ class Finding(StrEnum):
     CREDENTIALS = "twilio-credentials"
     OUTAGE = "twilio-outage"
     RESULT_LOST = "payment-result-lost"
+    SINK_AWAY = "sink-away"
+    SINK_AHEAD = "sink-ahead"
 
 
 # What the log says

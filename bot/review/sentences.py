@@ -92,6 +92,7 @@ SENTENCES: dict[str, str] = {
     "key.created": "{who} made the key that signs the log.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
+    "sink.skipped": "The second copy of the log lacks the entries{numbers}: they were gone before they could be sent.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
 }
 
@@ -361,6 +362,10 @@ class _Pieces:
     def size(self) -> str:
         size = self._more("size")
         return f" of {size} entries" if size else ""
+
+    def numbers(self) -> str:
+        first, last = self._more("first"), self._more("last")
+        return f" {first} to {last}" if first and last else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

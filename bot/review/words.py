@@ -31,6 +31,8 @@ FOUND = {
     "twilio-credentials": "Twilio refuses the bot's credentials",
     "twilio-outage": "Twilio does not answer",
     "payment-result-lost": "a card was taken and the payment's result could not be delivered",
+    "sink-away": "the second copy of the log cannot be written; entries wait for it",
+    "sink-ahead": "the log is shorter than what its second copy has received: entries were removed",
 }
 VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}

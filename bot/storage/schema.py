@@ -189,3 +189,15 @@ nodes = Table(
     Column("kind", String(16), nullable=False),
     Column("seen_at", Instant, nullable=False),
 )
+
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("name", String(500), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Instant),
+    Column("holder", String(120)),
+    Column("held_until", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", Instant),
+)
