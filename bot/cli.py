@@ -24,6 +24,7 @@ from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
 from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
+from bot.life.process import Life
 from bot.settings import Settings
 from bot.sinks.stream import copying
 from bot.storage import api_keys, checkpoints, entries, migrate, users
@@ -210,6 +211,7 @@ def worker() -> None:
     settings = Settings.read()
     services = wire(settings, "worker")
     signer = LogSigner(settings, services.database, services.journal)
+    life = Life(services.journal, "worker", settings)
     runner = Worker(
         services.database,
         services.journal,
@@ -217,9 +219,10 @@ def worker() -> None:
         signer,
         settings.audit_checkpoint_seconds,
         services.payments.tidy,
+        life.beat,
     )
     runner.stop_on_signals()
-    with copying(settings, services.database, services.journal):
+    with copying(settings, services.database, services.journal), life.living():
         runner.run()
 
 

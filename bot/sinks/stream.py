@@ -198,6 +198,7 @@ class Streaming:
         while not self._is_over.is_set():
             if not self._step():
                 self._is_over.wait(POLL_SECONDS)
+        self._step()  # what was written at the very end
         self._stream.close()
 
     def _step(self) -> bool:

@@ -188,6 +188,16 @@ nodes = Table(
     Column("node", String(120), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("began_at", Instant),
+    Column("ended_at", Instant),
+)
+
+settings_seen = Table(
+    "settings_seen",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Instant, nullable=False),
 )
 
 sinks = Table(

@@ -1,4 +1,4 @@
-"""How far the second copy of the log has come, and which worker sends it."""
+"""How far the second copy of the log has come; when processes began and ended, and with which settings."""
 
 from __future__ import annotations
 
@@ -22,4 +22,13 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("next_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_sinks")),
+    )
+    op.add_column("nodes", sa.Column("began_at", sa.BigInteger(), nullable=True))
+    op.add_column("nodes", sa.Column("ended_at", sa.BigInteger(), nullable=True))
+    op.create_table(
+        "settings_seen",
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("kind", name=op.f("pk_settings_seen")),
     )
