@@ -20,6 +20,8 @@ The map, from the inside out; imports point this way only::
                  waits is told what, and whether Twilio as a whole is away
     keypad       Payments: what agents, the phone flow and Twilio do with one; delivery: its result, posted onwards
     review/      what compliance asks of the log
+    sinks/       the second copy of the log: file, syslog or http, and who sends it
+    life/        the log of the log: processes that begin, end and die, their settings, clocks that jump
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place
     app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings

@@ -24,7 +24,9 @@ from bot.audit_export_cli import say_of_part
 from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, UsageError
+from bot.life.process import Life
 from bot.settings import Settings
+from bot.sinks.stream import copying
 from bot.storage import api_keys, migrate, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
@@ -186,9 +188,11 @@ def worker() -> None:
     services = wire(settings, "worker")
     signing = signing_loop(services) if settings.audit_signer == "worker" else None
     warn_of_what_is_absent(settings)
-    runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy)
+    life = Life(services.journal, "worker", settings)
+    runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy, life.beat)
     runner.stop_on_signals()
-    runner.run()
+    with copying(settings, services.database, services.journal), life.living():
+        runner.run()
 
 
 @main.command()

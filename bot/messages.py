@@ -313,6 +313,8 @@ class Finding(StrEnum):
     LOG_DOES_NOT_EXTEND = "log-does-not-extend"
     LOG_NOT_SIGNED = "log-not-signed"
     LOG_NOT_ANCHORED = "log-not-anchored"
+    SINK_AWAY = "sink-away"
+    SINK_AHEAD = "sink-ahead"
 
 
 # What the log says

@@ -22,6 +22,10 @@ from bot.errors import SettingsInvalid
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
 CONTACT_PATTERN = r"^(client:[^\s\"<>]{1,121}|\+[1-9][0-9]{5,14}|sips?:[^\s\"<>]{3,250})$"
 CODE_PATTERN = r"^\*[0-9]$"
+SINK_PATTERN = (
+    r"^(file:/.+|syslog:(/[^\s?/][^\s?]*)?(\?max_bytes=[0-9]{3,5})?"
+    r"|syslog(\+udp)?://[^\s/?@]+(\?max_bytes=[0-9]{3,5})?|https?://[^\s/?@]+(/\S*)?)$"
+)
 WEBHOOK_KEY_BYTES_MIN = 24
 AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
 
@@ -72,6 +76,8 @@ class Settings(BaseSettings):
     audit_smtp_url: SecretStr | None = None
     audit_tsa_ca_file: Path | None = None
     audit_anchors: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
+    audit_sink: str | None = Field(default=None, pattern=SINK_PATTERN, max_length=500)
+    audit_sink_token: SecretStr | None = Field(default=None, min_length=1)
     web_threads: int = Field(default=400, ge=8, le=2000)
 
     @field_validator("payment_result_url", "payment_result_secret")

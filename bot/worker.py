@@ -44,9 +44,10 @@ class Worker:
         control: CallControl,
         signing: Loop | None = None,
         tidy: Callable[[str], None] = lambda _: None,
+        beat: Callable[[], object] | None = None,
     ) -> None:
         """`signing` runs in threads of its own. `tidy` does what else falls due for a call: closing the session of a
-        payment that is over.
+        payment that is over. `beat` tells that this process lives; without it, only the table of heartbeats does.
         """
         self._database = database
         self._journal = journal
@@ -58,7 +59,7 @@ class Worker:
         self._lock = threading.Lock()
         self._is_stopping = False
         self._duties = [
-            _Duty(HEARTBEAT_SECONDS, self._beat),
+            _Duty(HEARTBEAT_SECONDS, beat or self._beat),
             _Duty(PROBE_SECONDS, self._probe),
             _Duty(TIDY_SECONDS, self._tidy),
         ]

@@ -42,6 +42,8 @@ FOUND = {
     "log-does-not-extend": "the log is not what was signed before; it was altered behind the bot's back{what}",
     "log-not-signed": "the log cannot be signed{what}",
     "log-not-anchored": "the log's checkpoints do not reach {anchor}{what}",
+    "sink-away": "the second copy of the log cannot be written; entries wait for it",
+    "sink-ahead": "the log is shorter than what its second copy has received: entries were removed",
 }
 VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}

@@ -200,4 +200,26 @@ nodes = Table(
     Column("node", String(120), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("began_at", Instant),
+    Column("ended_at", Instant),
+)
+
+settings_seen = Table(
+    "settings_seen",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("name", String(500), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Instant),
+    Column("holder", String(120)),
+    Column("held_until", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", Instant),
 )

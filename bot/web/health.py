@@ -10,7 +10,8 @@ from sqlalchemy import func, select
 
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
-from bot.storage import checkpoints, entries, migrate, nodes, schema
+from bot.sinks.address import sink_name
+from bot.storage import checkpoints, entries, migrate, nodes, schema, sinks
 from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
@@ -63,12 +64,17 @@ def metrics() -> Response:
             select(func.count()).select_from(schema.calls).where(schema.calls.c.is_over.is_(False))
         ).scalar_one()
         seen = nodes.last_seen(connection, "worker")
+        sink = services().settings.audit_sink
+        lag = sinks.lag(connection, sink_name(sink), size, datetime.now(UTC)) if sink else None
     _gauge(registry, "bot_log_entries", "Entries in the audit log", size)
     _gauge(
         registry, "bot_log_unsigned_entries", "Entries after the last checkpoint", size - (latest[0] if latest else 0)
     )
     _gauge(registry, "bot_calls_live", "Calls that are not over", live)
     _gauge(registry, "bot_calls_wanted_paused", "Live calls with an open hold", paused)
+    if lag is not None:
+        _gauge(registry, "audit_sink_lag_entries", "Entries that the second copy has not received", lag.entries)
+        _gauge(registry, "audit_sink_lag_seconds", "Age of the oldest of them; 0 if there is none", lag.seconds)
     for what in TOLD:
         name = f"bot_{what.value.replace('-', '_')}"
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
