@@ -17,6 +17,7 @@ from bot.delivery import ResultPost
 from bot.keypad import Payments
 from bot.messages import Policy
 from bot.settings import Settings, signing_key
+from bot.storage import rights
 from bot.storage.engine import Database
 from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
@@ -61,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bot"] = wire(settings)
     security.set_up(app, settings)
     errors.set_up(app)
+    rights.warn(app.extensions["bot"].database)
     rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
     for room in rooms:
         app.register_blueprint(room.blueprint)

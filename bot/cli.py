@@ -6,15 +6,14 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import NoReturn
 
 import click
 from tqdm import tqdm
 
+from bot import cli_keeping, logs
 from bot import demo as demo_room
-from bot import logs
 from bot.app import wire
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
@@ -23,39 +22,17 @@ from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
-from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
+from bot.command import plainly
+from bot.command import services as _services
+from bot.errors import BotError, LogError, UsageError
 from bot.settings import Settings
-from bot.storage import api_keys, checkpoints, entries, migrate, users
+from bot.storage import api_keys, checkpoints, entries, migrate, rights, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
 from bot.web.services import Services
 from bot.worker import Worker
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Our own errors as one sentence on standard error, and the exit code that fits."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except DatabaseUnavailable:
-            text = "the database is busy or away, or was never set up (bot init-db); nothing is known to have changed"
-            click.echo(f"bot: {text}", err=True)
-            sys.exit(2)
-        except BotError as error:
-            click.echo(f"bot: {error}", err=True)
-            sys.exit(2)
-
-    return run
-
-
-def _services() -> Services:
-    return wire(Settings.read(), "cli")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -208,6 +185,7 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
+    rights.warn(services.database)
     signer = LogSigner(settings, services.database, services.journal)
     runner = Worker(
         services.database,
@@ -322,3 +300,6 @@ def _last_note(services: Services, error: LogError) -> str:
         raise error
     click.echo(f"bot: warning: no fresh checkpoint ({error}); the export ends at the last one.", err=True)
     return latest[1]
+
+
+main.add_command(cli_keeping.grant_sql)
