@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bot import cli_keeping, logs
 from bot import demo as demo_room
 from bot.app import wire
+from bot.audit.archive_check import is_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.export import write_export
@@ -22,6 +23,7 @@ from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
+from bot.audit.whole import verify_alone, verify_whole
 from bot.command import plainly
 from bot.command import services as _services
 from bot.errors import BotError, LogError, UsageError
@@ -44,8 +46,8 @@ def main() -> None:
 @plainly
 def init_db() -> None:
     """Create or migrate the database; make the signing key if there is none."""
-    settings = Settings.read()
-    services = wire(settings, "cli")
+    services = _services()
+    settings = services.settings
     migrate.upgrade(services.database)
     path = settings.audit_signing_key_file
     is_new = not path.exists()
@@ -216,17 +218,25 @@ def audit() -> None:
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option(
+    "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
+    help="With the log, verify this archive as its beginning; may be repeated.",
+)  # fmt: skip
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
-    """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
+def audit_verify(folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...]) -> None:
+    """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.")
-        report = verify_export(folder, _vkey(vkey_file) if vkey_file else None)
+        if archives:
+            raise UsageError("--archive goes with the database's log, not with a folder.")
+        verify = verify_alone if is_archive(folder) else verify_export
+        report = verify(folder, _vkey(vkey_file) if vkey_file else None)
     else:
-        settings = Settings.read()
-        services = wire(settings, "cli")
-        report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
+        services = _services()
+        vkey = _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
+        database = services.database
+        report = verify_whole(database, vkey, archives) if archives else verify_database(database, vkey)
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:
@@ -303,3 +313,4 @@ def _last_note(services: Services, error: LogError) -> str:
 
 
 main.add_command(cli_keeping.grant_sql)
+audit.add_command(cli_keeping.archive)

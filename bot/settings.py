@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     payment_result_url: str | None = Field(default=None, validate_default=True)
     payment_result_secret: SecretStr | None = Field(default=None, validate_default=True)
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
+    audit_retention_months: int = Field(default=84, ge=12, le=1200)
     web_threads: int = Field(default=400, ge=8, le=2000)
 
     @field_validator("payment_result_url", "payment_result_secret")

@@ -92,6 +92,8 @@ SENTENCES: dict[str, str] = {
     "key.created": "{who} made the key that signs the log.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
+    "log.archived": "{who} archived the log{up_to}, and read the archive back.",
+    "log.pruned": "{who} removed from the database what lives in an archive now: the log{up_to}.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
 }
 
@@ -361,6 +363,10 @@ class _Pieces:
     def size(self) -> str:
         size = self._more("size")
         return f" of {size} entries" if size else ""
+
+    def up_to(self) -> str:
+        first, end = self._more("from"), self._more("size")
+        return f" from entry {first} up to {end}" if first and end else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

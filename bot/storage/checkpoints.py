@@ -23,3 +23,9 @@ def latest(connection: Connection) -> tuple[int, str] | None:
     query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else (row.size, row.note)
+
+
+def covering(connection: Connection, size: int, limit: int) -> list[str]:
+    """The notes over at least so many entries, the smallest first."""
+    query = select(checkpoints.c.note).where(checkpoints.c.size >= size).order_by(checkpoints.c.size).limit(limit)
+    return list(connection.execute(query).scalars())

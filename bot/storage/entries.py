@@ -12,6 +12,7 @@ from sqlalchemy import Connection, LargeBinary, Select, cast, select
 
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
+from bot.storage import schema
 from bot.storage.schema import entries, head
 
 FETCH_ROWS = 2_000
@@ -91,6 +92,15 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
 
 def read_head(connection: Connection) -> Frontier:
     row = connection.execute(select(head.c.size, head.c.frontier).where(head.c.id == 1)).one()
+    return Frontier.from_bytes(row.size, bytes(row.frontier))
+
+
+def base(connection: Connection) -> Frontier:
+    """How many entries live in archives only, and the tree over them: the log in the database begins there.
+
+    Positions never change: the first entry here has the position `base(connection).size`.
+    """
+    row = connection.execute(select(schema.base.c.size, schema.base.c.frontier).where(schema.base.c.id == 1)).one()
     return Frontier.from_bytes(row.size, bytes(row.frontier))
 
 

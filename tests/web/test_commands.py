@@ -40,6 +40,7 @@ COMMANDS = [
     ["audit", "verify"],
     ["audit", "export"],
     ["audit", "checkpoint"],
+    ["audit", "archive"],
     ["grant-sql"],
 ]
 PASSWORD = "typed by hand 2026"

@@ -111,6 +111,7 @@ def test_everything_missing_is_named_at_once() -> None:
         ("database_url", "mysql://x"),
         ("audit_origin", "two words"),
         ("audit_checkpoint_seconds", "0"),
+        ("audit_retention_months", "11"),
         ("web_threads", "1"),
         ("voice_fallback", "desk"),
         ("voice_fallback", "client:"),
