@@ -22,6 +22,7 @@ from bot.delivery import ResultPost
 from bot.keypad import Payments
 from bot.messages import Policy
 from bot.settings import Settings, signing_key
+from bot.storage import rights
 from bot.storage.engine import Database
 from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     warn_of_what_is_absent(settings)
     security.set_up(app, settings)
     errors.set_up(app)
+    rights.warn(app.extensions["bot"].database)
     rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
     for room in rooms:
         app.register_blueprint(room.blueprint)

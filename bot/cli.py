@@ -10,15 +10,17 @@ from pathlib import Path
 
 import click
 
+from bot import cli_keeping, logs
 from bot import demo as demo_room
-from bot import logs
 from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.audit.archive_check import is_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import PROOFS, Report, verify_export
+from bot.audit.whole import verify_alone, verify_whole
 from bot.audit_export_cli import COMMANDS as EXPORT_COMMANDS
 from bot.audit_export_cli import say_of_part
 from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
@@ -27,7 +29,7 @@ from bot.errors import BotError, UsageError
 from bot.life.process import Life
 from bot.settings import Settings
 from bot.sinks.stream import copying
-from bot.storage import api_keys, migrate, users
+from bot.storage import api_keys, migrate, rights, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
 from bot.web.services import Services
@@ -45,8 +47,8 @@ def main() -> None:
 @plainly
 def init_db() -> None:
     """Create or migrate the database; make the signing key if there is none."""
-    settings = Settings.read()
-    services = wire(settings, "cli")
+    services = open_services()
+    settings = services.settings
     migrate.upgrade(services.database)
     path = settings.audit_signing_key_file
     is_new = not path.exists()
@@ -186,6 +188,7 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
+    rights.warn(services.database)
     signing = signing_loop(services) if settings.audit_signer == "worker" else None
     warn_of_what_is_absent(settings)
     life = Life(services.journal, "worker", settings)
@@ -216,20 +219,27 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option(
+    "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
+    help="With the log, verify this archive as its beginning; may be repeated.",
+)  # fmt: skip
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
-    """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
+def audit_verify(folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...]) -> None:
+    """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.")
+        if archives:
+            raise UsageError("--archive goes with the database's log, not with a folder.")
         vkey = _vkey(vkey_file) if vkey_file else None
         if (folder / PROOFS).exists():
             sys.exit(say_of_part(folder, vkey))
-        report = verify_export(folder, vkey)
+        report = (verify_alone if is_archive(folder) else verify_export)(folder, vkey)
     else:
-        settings = Settings.read()
-        services = wire(settings, "cli")
-        report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
+        services = open_services()
+        vkey = _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
+        database = services.database
+        report = verify_whole(database, vkey, archives) if archives else verify_database(database, vkey)
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:
@@ -264,3 +274,7 @@ def audit_checkpoint() -> None:
 
 def _signer(services: Services) -> LogSigner:
     return LogSigner(services.settings, services.database, services.journal)
+
+
+main.add_command(cli_keeping.grant_sql)
+audit.add_command(cli_keeping.archive)

@@ -10,17 +10,22 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
+from bot.storage import guards
 from bot.storage.engine import Database
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database) -> None:
-    """Bring the database to the newest schema, in one transaction. Doing it twice changes nothing."""
+    """Bring the database to the newest schema with its guards, in one transaction. Doing it twice changes nothing;
+    guards that somebody removed are put back.
+    """
     with database.write() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if guards.missing(connection):
+            guards.install(connection)
 
 
 def is_current(connection: Connection) -> bool:
