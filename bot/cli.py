@@ -21,8 +21,8 @@ from bot.audit.export import write_export
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
-from bot.audit.verify import Report, verify_export
-from bot.audit_signer_cli import COMMANDS
+from bot.audit.verify import VKEY, Report, verify_export
+from bot.audit_signer_cli import COMMANDS, anchored_database, anchored_export
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, LogError, UsageError
 from bot.settings import Settings
@@ -213,17 +213,28 @@ for _command in COMMANDS:
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
+)
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
+def audit_verify(folder: Path | None, vkey_file: Path | None, anchors: tuple[Path, ...]) -> None:
     """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.")
         report = verify_export(folder, _vkey(vkey_file) if vkey_file else None)
+        if anchors:
+            report = anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY))
     else:
         settings = Settings.read()
         services = wire(settings, "cli")
         report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
+        if anchors:
+            report = anchored_database(report, services.database, anchors, _vkey(vkey_file or settings.vkey_file))
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:

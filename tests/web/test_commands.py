@@ -45,6 +45,7 @@ COMMANDS = [
     ["audit", "rotate-key"],
     ["audit", "rotate-key", "begin"],
     ["audit", "rotate-key", "finish"],
+    ["audit", "anchors"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40
