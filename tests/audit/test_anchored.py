@@ -112,6 +112,9 @@ def test_source_without_a_checkpoint_is_no_proof(tmp_path: Path) -> None:
 
 # The commands
 
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Commands run inside this process leave their connections to it."""
+
 
 def run(bench: Bench, *arguments: str | Path, **env: str) -> Result:
     settings = bench.settings
@@ -127,6 +130,7 @@ def run(bench: Bench, *arguments: str | Path, **env: str) -> Result:
     return CliRunner().invoke(main, ["audit", *map(str, arguments)], env=variables | env)
 
 
+@ON_SQLITE
 def test_database_that_was_cut_consistently_is_found_by_its_anchor_alone(bench: Bench, tmp_path: Path) -> None:
     """Mallory owns the database and the signer's state: everything that is left fits together."""
     bench.write(3)
@@ -165,10 +169,12 @@ def test_two_histories_signed_by_a_stolen_key_are_found(tmp_path: Path) -> None:
     assert (done.exit_code, "at least one was changed" in done.output) == (1, True)
 
 
+@ON_SQLITE
 def test_anchor_that_is_not_there_is_a_mistake_of_usage(bench: Bench, tmp_path: Path) -> None:
     assert run(bench, "verify", "--anchor", tmp_path / "missing").exit_code == 2
 
 
+@ON_SQLITE
 def test_time_stamps_are_written_out_and_the_printed_commands_verify_them(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "stamps"
     assert run(bench, "anchors", folder).exit_code == 2
