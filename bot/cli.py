@@ -19,11 +19,12 @@ from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.signing import LogSigner, write_vkey
-from bot.audit.verify import PROOFS, Report, verify_export
+from bot.audit.verify import PROOFS, VKEY, Report, verify_export
 from bot.audit.whole import verify_alone, verify_whole
 from bot.audit_export_cli import COMMANDS as EXPORT_COMMANDS
 from bot.audit_export_cli import say_of_part
 from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
+from bot.audit_signer_cli import anchored_database, anchored_export
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, UsageError
 from bot.life.process import Life
@@ -223,28 +224,41 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
     "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
     help="With the log, verify this archive as its beginning; may be repeated.",
 )  # fmt: skip
+@click.option(
+    "--anchor", "anchors", type=click.Path(exists=True, path_type=Path), multiple=True,
+    help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
+)  # fmt: skip
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...]) -> None:
+def audit_verify(
+    folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...], anchors: tuple[Path, ...]
+) -> None:
     """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder.")
         if archives:
             raise UsageError("--archive goes with the database's log, not with a folder.")
-        vkey = _vkey(vkey_file) if vkey_file else None
-        if (folder / PROOFS).exists():
-            sys.exit(say_of_part(folder, vkey))
-        report = (verify_alone if is_archive(folder) else verify_export)(folder, vkey)
+        report = _verified_folder(folder, vkey_file, anchors)
     else:
         services = open_services()
-        vkey = _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
-        database = services.database
+        database, vkey = services.database, _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
         report = verify_whole(database, vkey, archives) if archives else verify_database(database, vkey)
+        if anchors:
+            report = anchored_database(report, database, anchors, _vkey(vkey_file or services.settings.vkey_file))
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:
         click.echo(f"  {problem}")
     sys.exit(0 if report.ok else 1)
+
+
+def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...]) -> Report:
+    """An export or an archive; of a part, what can be said of it is said at once."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.")
+    vkey = _vkey(vkey_file) if vkey_file else None
+    if (folder / PROOFS).exists():
+        sys.exit(say_of_part(folder, vkey))
+    report = (verify_alone if is_archive(folder) else verify_export)(folder, vkey)
+    return anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY)) if anchors else report
 
 
 def _note_verified(services: Services, report: Report) -> None:

@@ -47,6 +47,7 @@ COMMANDS = [
     ["audit", "rotate-key", "finish"],
     ["audit", "archive"],
     ["grant-sql"],
+    ["audit", "anchors"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40
