@@ -19,7 +19,7 @@ The map, from the inside out; imports point this way only::
     intake, peers, results, outage   its parts: callbacks taken in, calls that share a conference, when somebody who
                  waits is told what, and whether Twilio as a whole is away
     keypad       Payments: what agents, the phone flow and Twilio do with one; delivery: its result, posted onwards
-    review/      what compliance asks of the log
+    review/      what compliance asks of the log, and evidence of one call
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place
     app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings
