@@ -19,7 +19,7 @@ The map, from the inside out; imports point this way only::
     intake, peers, results, outage   its parts: callbacks taken in, calls that share a conference, when somebody who
                  waits is told what, and whether Twilio as a whole is away
     keypad       Payments: what agents, the phone flow and Twilio do with one; delivery: its result, posted onwards
-    review/      what compliance asks of the log
+    review/      what compliance asks of the log, and evidence of one call
     sinks/       the second copy of the log: file, syslog or http, and who sends it
     life/        the log of the log: processes that begin, end and die, their settings, clocks that jump
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -151,9 +152,14 @@ def bench_head(bench: Bench, size: int) -> bytes:
     return Frontier().extend(map(leaf_hash, bench.signer.read(0, size))).to_bytes()
 
 
+def reader(log: list[bytes]) -> Callable[[int, int], list[bytes]]:
+    """The entries start, …, stop - 1."""
+    return lambda start, stop: log[start:stop]
+
+
 @pytest.mark.parametrize(("size", "code"), [(13, 0), (8, 1)])
 def test_export_is_compared_without_an_environment(size: int, code: int, tmp_path: Path, anchor: Path) -> None:
-    write_export(tmp_path / "export", bodies(size), note(bodies(size)), VKEY)
+    write_export(tmp_path / "export", reader(bodies(size)), note(bodies(size)), VKEY)
     done = CliRunner().invoke(main, ["audit", "verify", str(tmp_path / "export"), "--anchor", str(anchor)])
     assert done.exit_code == code, done.output
     assert ("its tail was cut, or the export is older" in done.output) is (code == 1)
@@ -162,7 +168,7 @@ def test_export_is_compared_without_an_environment(size: int, code: int, tmp_pat
 def test_two_histories_signed_by_a_stolen_key_are_found(tmp_path: Path) -> None:
     """The export verifies by itself; the anchor knows another past."""
     forged = [b'{"forged":1}', *bodies(12)]
-    write_export(tmp_path / "export", forged, note(forged), VKEY)
+    write_export(tmp_path / "export", reader(forged), note(forged), VKEY)
     anchor = kept(tmp_path / "notes", note(bodies(5)))
     assert CliRunner().invoke(main, ["audit", "verify", str(tmp_path / "export")]).exit_code == 0
     done = CliRunner().invoke(main, ["audit", "verify", str(tmp_path / "export"), "--anchor", str(anchor)])
