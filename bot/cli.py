@@ -21,6 +21,7 @@ from bot.audit.entry import Draft
 from bot.audit.export import write_export
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
+from bot.audit.parallel import with_jobs
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import Report, verify_export
 from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
@@ -243,13 +244,14 @@ def audit() -> None:
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for a FOLDER.")
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
+def audit_verify(folder: Path | None, vkey_file: Path | None, jobs: int) -> None:
     """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is not a folder.")
-        report = verify_export(folder, _vkey(vkey_file) if vkey_file else None)
+        report = verify_export(folder, _vkey(vkey_file) if vkey_file else None, hash_file=with_jobs(jobs))
     else:
         settings = Settings.read()
         services = wire(settings, "cli")
