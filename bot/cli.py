@@ -18,6 +18,7 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
+from bot.audit.parallel import with_jobs
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import PROOFS, VKEY, Report, verify_export
 from bot.audit.whole import verify_alone, verify_whole
@@ -228,15 +229,16 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
     "--anchor", "anchors", type=click.Path(exists=True, path_type=Path), multiple=True,
     help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
 )  # fmt: skip
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for a FOLDER.")
 @plainly
 def audit_verify(
-    folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...], anchors: tuple[Path, ...]
+    folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...], anchors: tuple[Path, ...], jobs: int
 ) -> None:
     """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
         if archives:
             raise UsageError("--archive goes with the database's log, not with a folder.")
-        report = _verified_folder(folder, vkey_file, anchors)
+        report = _verified_folder(folder, vkey_file, anchors, jobs)
     else:
         services = open_services()
         database, vkey = services.database, _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
@@ -250,14 +252,17 @@ def audit_verify(
     sys.exit(0 if report.ok else 1)
 
 
-def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...]) -> Report:
+def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...], jobs: int) -> Report:
     """An export or an archive; of a part, what can be said of it is said at once."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.")
     vkey = _vkey(vkey_file) if vkey_file else None
     if (folder / PROOFS).exists():
         sys.exit(say_of_part(folder, vkey))
-    report = (verify_alone if is_archive(folder) else verify_export)(folder, vkey)
+    if is_archive(folder):
+        report = verify_alone(folder, vkey)
+    else:
+        report = verify_export(folder, vkey, hash_file=with_jobs(jobs))
     return anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY)) if anchors else report
 
 

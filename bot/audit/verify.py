@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bot.audit.checkpoint import MAX_NOTE_CHARACTERS, Checkpoint, CheckpointError, parse_and_verify
+from bot.audit.chunks import HashFile, Irregular, hash_file
 from bot.audit.entry import MAX_BYTES, is_canonical
 from bot.audit.merkle import Frontier, leaf_hash
 
@@ -82,13 +83,16 @@ def verify_log(
     return _Check(deep=deep).run(rows, head, checkpoints, vkey, base=base or Frontier())
 
 
-def verify_export(folder: Path, vkey: str | None = None, deep: bool = False) -> Report:
+def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, hash_file: HashFile = hash_file) -> Report:
     """Check an export, which must end exactly at its checkpoint.
 
     With the `vkey` that the auditor got another way, it is proof against anyone without the signing key. Without, the
     key in the folder is used: that finds damage, not a forger who put in a key of their own. Both may be several keys,
-    one a line, of which one must have signed.
+    one a line, of which one must have signed. `hash_file` may use
+    several processes: `parallel.with_jobs`.
     """
+    if not deep and (good := _as_it_should_be(folder, vkey, hash_file)):
+        return good
     check = _Check(deep=deep)
     if (folder / UNFINISHED).exists():
         check.note("this export is not finished: the command that makes it has to be run again")
@@ -103,6 +107,24 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False) -> 
     except OSError as error:
         check.note(f"{ENTRIES} cannot be read: {error.strerror}")
         return check.run((), None, [], vkey or enclosed)
+
+
+def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Report | None:
+    """The quick way for an export without fault; what is wrong with another one, the check line by line says."""
+    check = _Check(deep=False)
+    note, enclosed = check.read(folder / CHECKPOINT), check.read(folder / VKEY).removesuffix("\n")
+    if (folder / UNFINISHED).exists():
+        return None
+    try:
+        signed = parse_and_verify(note, enclosed)
+        if vkey not in {None, enclosed}:
+            return None
+        frontier = hash_file(folder / ENTRIES)
+    except (CheckpointError, Irregular, OSError):
+        return None
+    if (frontier.size, frontier.root()) != (signed.size, signed.root):
+        return None
+    return Report(ok=True, size=frontier.size, root=frontier.root().hex(), problems=(), checkpoints_checked=1)
 
 
 _Rows = Iterable[tuple[int | None, bytes, bytes | None]]

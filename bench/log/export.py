@@ -1,0 +1,67 @@
+"""The memory of `bot audit export`, which signs, writes and verifies a log of any length: the peak of its process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.log.fill import fill
+from bench.processes import ROOT, StartError, environment
+from bot.storage import migrate
+from bot.storage.engine import Database
+
+KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Peak of the resident set, in bytes: for a log of `entries`, and for one of a single entry."""
+
+    entries: int
+    peak: int
+    peak_of_one: int
+
+
+def measure(folder: Path, count: int) -> Exported:
+    peaks = []
+    for size in (1, count):
+        place = folder / str(size)
+        place.mkdir(parents=True)
+        env = _settings(place)
+        _bot(env, place, "init-db")
+        database = Database(env["DATABASE_URL"])
+        with database.write() as connection:  # what `init-db` told of itself makes way
+            connection.exec_driver_sql("DELETE FROM entries")
+            connection.exec_driver_sql("UPDATE head SET size = 0, frontier = x''")
+        fill(database, size)
+        migrate.upgrade(database)
+        database.close()
+        peaks.append(_bot(env, place, "audit", "export", str(place / "export")))
+    return Exported(count, peaks[1], peaks[0])
+
+
+def _settings(folder: Path) -> dict[str, str]:
+    return environment(
+        SECRET_KEY="of no secret, for there is no web process",
+        PUBLIC_BASE_URL="http://127.0.0.1:8000",
+        TWILIO_ACCOUNT_SID="AC" + "0123456789abcdef" * 2,
+        TWILIO_AUTH_TOKEN="none",
+        AUDIT_ORIGIN="bench.invalid/log",
+        AUDIT_SIGNING_KEY_FILE=str(folder / "key.pem"),
+        DATABASE_URL=f"sqlite:///{folder / 'bot.sqlite3'}",
+    )
+
+
+def _bot(env: dict[str, str], folder: Path, *arguments: str) -> int:
+    """The peak of its resident set in bytes, as the kernel counted it."""
+    with (folder / "said.log").open("ab") as said:
+        child = subprocess.Popen([sys.executable, "-m", "bot", *arguments], cwd=ROOT, env=env, stdout=said, stderr=said)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode != 0:
+        text = (folder / "said.log").read_text(encoding="utf-8", errors="replace")
+        raise StartError(f"`bot {' '.join(arguments)}` ended with {child.returncode}: {text[-1000:]}")
+    return used.ru_maxrss * KIB
