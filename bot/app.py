@@ -8,10 +8,15 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from flask import Flask
 
 from bot import logs
 from bot.audit.journal import Journal
+from bot.audit.loop import Loop, Part
+from bot.audit.patrol import Patrol
+from bot.audit.rounds import Rounds
+from bot.audit.signing import LogSigner
 from bot.control import CallControl
 from bot.delivery import ResultPost
 from bot.keypad import Payments
@@ -41,6 +46,8 @@ from bot.web import (
 from bot.web.reports import Reports
 from bot.web.services import Services
 
+log = structlog.get_logger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 THREADS_KEPT_FREE = 0.2
 """The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
@@ -59,6 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.read()
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "bot" / "static"))
     app.extensions["bot"] = wire(settings)
+    warn_of_what_is_absent(settings)
     security.set_up(app, settings)
     errors.set_up(app)
     rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
@@ -101,6 +109,21 @@ def wire(settings: Settings, kind: str = "web") -> Services:
     post = ResultPost(settings.payment_result_url, signing_key(secret.get_secret_value()) if secret else None)
     payments = Payments(control, PaymentSessions(settings), post, settings, reports.keep)
     return Services(settings, database, journal, control, signature, reports, payments)
+
+
+def signing_loop(services: Services) -> Loop:
+    """The signer with all that it does, for the worker or a process of its own. Raises `KeyFileError`."""
+    settings, database, journal = services.settings, services.database, services.journal
+    signer = LogSigner(settings, database, journal)
+    patrol = Patrol(signer.read, lambda: signer.last().frontier)
+    rounds = Rounds(signer, database, journal, patrol)
+    return Loop([Part("signer", settings.audit_checkpoint_seconds, rounds.make)])
+
+
+def warn_of_what_is_absent(settings: Settings) -> None:
+    """What can be done without, but not in production."""
+    if settings.is_https and not settings.audit_anchors:
+        log.warning("audit.no_anchor", why="AUDIT_ANCHORS is not set: nobody outside could tell that the log was cut")
 
 
 def node_name(kind: str) -> str:

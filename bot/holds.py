@@ -210,7 +210,7 @@ def give_up(call: Call, message: GiveUp, now: datetime) -> Decision:
 def run_down(call: Call, hold: Hold, by: By, now: datetime, policy: Policy) -> tuple[Call, Fact]:
     """No card may come any more, and the hold ends by itself after the warning: until then something may yet listen."""
     ending = replace(hold, expires_at=now, ends_at=now + policy.warning, warned=True)
-    return _with_hold(call, ending), _fact("hold.running_out", ending, by, Wish.PAUSED, Wish.PAUSED)
+    return _with_hold(call, ending), _fact("hold.cut_short", ending, by, Wish.PAUSED, Wish.PAUSED)
 
 
 def close_all(call: Call, why: str, now: datetime) -> tuple[Call, tuple[Fact, ...]]:

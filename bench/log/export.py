@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bench.log.fill import fill
 from bench.processes import ROOT, StartError, environment
-from bot.storage import migrate
 from bot.storage.engine import Database
 
 KIB = 1024
@@ -33,11 +32,7 @@ def measure(folder: Path, count: int) -> Exported:
         env = _settings(place)
         _bot(env, place, "init-db")
         database = Database(env["DATABASE_URL"])
-        with database.write() as connection:  # what `init-db` told of itself makes way
-            connection.exec_driver_sql("DELETE FROM entries")
-            connection.exec_driver_sql("UPDATE head SET size = 0, frontier = x''")
         fill(database, size)
-        migrate.upgrade(database)
         database.close()
         peaks.append(_bot(env, place, "audit", "export", str(place / "export")))
     return Exported(count, peaks[1], peaks[0])

@@ -25,12 +25,12 @@ from bot.storage.entries import read_head
 from bot.storage.schema import entries, to_micros
 
 FETCH_ROWS = 2_000
-VKEY_CHARACTERS_MAX = 1_000
+VKEY_CHARACTERS_MAX = 65_536
 COPIES = ("type", "actor", "source", "call", "outcome")
 
 
 def read_vkey(path: Path) -> str | None:
-    """The log's public key; None if there is no such file. Raises `LogError` if it cannot be read."""
+    """The log's public keys, one a line; None if there is no such file. Raises `LogError` if it cannot be read."""
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(VKEY_CHARACTERS_MAX).strip()
@@ -104,7 +104,8 @@ def _outside(moment: _Moment) -> Iterator[str]:
 
 def _key_problem(vkey: str) -> str | None:
     try:
-        parse_vkey(vkey)
+        for one in vkey.split("\n"):
+            parse_vkey(one)
     except CheckpointError as error:
         return str(error)
     return None

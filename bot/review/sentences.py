@@ -20,6 +20,7 @@ SENTENCES: dict[str, str] = {
     "hold.opened": "{who} asked for a pause{why}{until}.",
     "hold.extended": "{who} asked again for the pause{why}; it now lasts{until_plain}.",
     "hold.released": "{who} ended {pause}{why}{on_behalf}; {then}.",
+    "hold.cut_short": "{who} had {pause} cut short; no card may be taken now, and soon it ends.",
     "hold.running_out": "The pause of {holder}{why} reached its limit; no card may be taken now, and soon it ends.",
     "hold.expired": "The pause of {holder}{why} reached its time limit and ended; {then}.",
     "hold.overdue": "The pause of {holder}{why} reached its time limit and was kept: somebody has to look at it.",
@@ -41,7 +42,7 @@ SENTENCES: dict[str, str] = {
     "payment.completing": "{who} had the payment completed.",
     "payment.finished": "The payment ended: {paid}.",
     "payment.delivered": "The payment's result reached the system that wants it.",
-    "payment.not_delivered": "The payment's result could not be delivered{because}, and counts as failed.",
+    "payment.not_delivered": "The payment's result could not be delivered, and counts as failed{because}.",
     "payment.session_closed": "{closed}.",
     # Commands: what we told Twilio, and what came of it
     "command.sent": "The bot told Twilio to {verb} {target}.",
@@ -90,6 +91,9 @@ SENTENCES: dict[str, str] = {
     # The log itself
     "entry.unreadable": "This entry cannot be read any more: its bytes were changed. Verify the log.",
     "key.created": "{who} made the key that signs the log.",
+    "key.rotation_begun": "{who} made the next key ({coming}), which signs the log beside the current one ({going}).",
+    "key.rotation_finished": "{who} made the next key ({coming}) the current one; {going} signs no more.",
+    "log.heartbeat": "Nothing had been written for an hour; the log is alive.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
     "log.write_failed": "The log could not be written{between}{because}{turned_away}.",
@@ -168,7 +172,9 @@ class _Pieces:
             return "the bot"
         if source == "twilio":
             return "Twilio"
-        return actor or {"ivr": "the IVR", "payment": "the payment step"}.get(source, "somebody unnamed")
+        if source == "ivr" and actor in {"", "ivr"}:
+            return "the IVR"
+        return actor or {"payment": "the payment step"}.get(source, "somebody unnamed")
 
     def as_who(self) -> str:
         actor = self._field("actor")
@@ -206,7 +212,15 @@ class _Pieces:
     def found(self) -> str:
         kind = self._field("reason")
         words = FOUND.get(kind)
-        return words.format(holder=self.holder(), recording=self.recording()) if words else kind or "something unnamed"
+        return words.format_map(self) if words else kind or "something unnamed"
+
+    def what(self) -> str:
+        """What exactly is wrong, or nothing once it is over."""
+        why = self._more("why")
+        return f" ({why})" if why else ""
+
+    def anchor(self) -> str:
+        return self._more("anchor") or "one of its anchors"
 
     def between(self) -> str:
         start, end = _instant(self._detail.get("from")), _instant(self._detail.get("to"))
@@ -365,6 +379,12 @@ class _Pieces:
         if not parts and call:
             parts = [f"call {call}"]
         return f" ({', '.join(parts)})" if parts else ""
+
+    def coming(self) -> str:
+        return self._more("next_key") or "of unknown name"
+
+    def going(self) -> str:
+        return self._more("key") or "of unknown name"
 
     def size(self) -> str:
         size = self._more("size")

@@ -94,6 +94,12 @@ def read_head(connection: Connection) -> Frontier:
     return Frontier.from_bytes(row.size, bytes(row.frontier))
 
 
+def newest_at(connection: Connection) -> datetime | None:
+    """When the last entry was written; None if there is none."""
+    query = select(entries.c.at).order_by(entries.c.position.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def bodies(connection: Connection, start: int, stop: int) -> Iterator[bytes]:
     """The exact bytes of leaves start..stop-1, in order; as many as there are."""
     for _, body, _ in rows(connection, start, stop):

@@ -135,6 +135,18 @@ checkpoints = Table(
     Column("at", Instant, nullable=False),
 )
 
+anchorings = Table(
+    "anchorings",
+    metadata,
+    Column("anchor", String(200), primary_key=True),
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", Instant),
+    Column("receipt", LargeBinary),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Instant),
+)
+Index("ix_anchorings_size", anchorings.c.size)
+
 users = Table(
     "users",
     metadata,

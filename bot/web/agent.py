@@ -89,10 +89,14 @@ def resume(sid: str) -> BaseResponse:
 @blueprint.post("/<sid>/holds/<hold>/release")
 @roles(Role.SUPERVISOR)
 def release(sid: str, hold: str) -> BaseResponse:
-    """A supervisor ends somebody else's hold, on their behalf; an agent's payment's with the payment."""
+    """A supervisor ends somebody else's hold, on their behalf; an agent's payment's with the payment. Not that of a
+    phone flow's open payment: Twilio's `<Pay>` would go on asking for the card, and the recording would hear it.
+    """
     call = find_call(sid)
     payment = call.payment
-    if payment is not None and payment.is_open and payment.hold == hold and payment.via is Via.AGENT:
+    if payment is not None and payment.is_open and payment.hold == hold:
+        if payment.via is Via.FLOW:
+            return reply(Outcome(call, datetime.now(UTC), Denial.PAYMENT_OPEN))
         return reply(services().payments.cancel(call.sid, acting()))
     return reply(services().control.release(call.sid, acting(), hold))
 

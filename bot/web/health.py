@@ -16,6 +16,7 @@ from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
 WORKER_MISSING_AFTER = timedelta(seconds=30)
+TOLD = (Finding.OUTAGE, Finding.CREDENTIALS, Finding.LOG_DOES_NOT_EXTEND, Finding.LOG_NOT_SIGNED)
 CANNOT_BE_WRITTEN = "can be read, but not written: is its disk full?"
 
 blueprint = Blueprint("health", __name__)
@@ -74,7 +75,7 @@ def metrics() -> Response:
     if lag is not None:
         _gauge(registry, "audit_sink_lag_entries", "Entries that the second copy has not received", lag.entries)
         _gauge(registry, "audit_sink_lag_seconds", "Age of the oldest of them; 0 if there is none", lag.seconds)
-    for what in (Finding.OUTAGE, Finding.CREDENTIALS):
+    for what in TOLD:
         name = f"bot_{what.value.replace('-', '_')}"
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
     age = (datetime.now(UTC) - seen).total_seconds() if seen else -1

@@ -51,10 +51,14 @@ def as_encoded(number: str) -> Iterator[str]:
     yield in_groups(number, "%20")
     yield percent(number)
     yield percent(percent(number))
-    yield base64.b64encode(number.encode()).decode()
     yield number.encode().hex()
     yield number[:BEGINNING]
     yield number[:-1]
+
+
+def as_base64(number: str) -> Iterator[str]:
+    """By itself: only here a card has fewer digits than elsewhere."""
+    yield base64.b64encode(number.encode()).decode()
 
 
 _FULL_WIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
@@ -76,7 +80,8 @@ class Deck:
     profile: str = field(default_factory=lambda: _word("profile"))
     speech: str = field(default_factory=lambda: _word("fourone"))
     typed: Callable[[], str] = field(default_factory=lambda: _dealer(as_typed))
-    any: Callable[[], str] = field(default_factory=lambda: _dealer(as_typed, as_encoded))
+    any: Callable[[], str] = field(default_factory=lambda: _dealer(as_typed, as_encoded, as_base64))
+    number: Callable[[], str] = field(default_factory=lambda: _dealer(lambda number: iter((number,))))
 
     @property
     def words(self) -> tuple[str, ...]:

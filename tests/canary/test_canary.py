@@ -4,8 +4,9 @@ killed and cut off in the middle; then every byte of what it wrote and said is l
 What this proves and what not: the numbers are searched for in every way of writing that `scan` names. The last four,
 which a call's row may keep while a payment is open, are looked for in the rows alone, not in what a database has not
 overwritten yet. Expiry dates and security codes that are really keyed in are too short to search for. A reason given to
-the API and the filter for an actor are free text and kept: only whole numbers are pushed there, as a person would write
-them. A number that lies inside a well-formed SID is a SID. Memory and swap are not looked at, nor is the simulator.
+the API is free text and kept: only whole numbers are pushed there, as a person would write them. So is the filter for
+an actor: base64 is left out there. A number that lies inside a well-formed SID is a SID. `next` and `failed` of a step
+are told to Twilio again as they came. Memory and swap are not looked at, nor is the simulator.
 """
 
 from __future__ import annotations

@@ -18,12 +18,14 @@ from sqlalchemy import insert
 from bot.storage import migrate, schema
 from bot.storage.engine import Database
 from tests.canary import readers
-from tests.canary.cards import NUMBERS, as_encoded, as_typed, in_groups, percent
+from tests.canary.cards import NUMBERS, as_base64, as_encoded, as_typed, in_groups, percent
 from tests.canary.scan import Scanner
 from tests.e2e.processes import until
 from tests.support.postgres import Server
 
-WRITTEN = sorted({written for number in NUMBERS for written in (*as_typed(number), *as_encoded(number))})
+WRITTEN = sorted(
+    {written for number in NUMBERS for written in (*as_typed(number), *as_encoded(number), *as_base64(number))}
+)
 WORD = "tokAbcDefGhiJklMnoPqrStu"
 
 

@@ -389,7 +389,7 @@ def test_cancelling_closes_the_session_and_resumes() -> None:
 def test_cancelling_a_session_that_may_listen_yet_resumes_some_seconds_later() -> None:
     story = opened()
     story.tell(EndPayment(by=ALICE, id=PAYMENT, why="cancelled"))
-    assert story.fact_types == ["payment.finished", "hold.running_out"]
+    assert story.fact_types == ["payment.finished", "hold.cut_short"]
     assert (payment_of(story).stage, payment_of(story).close_at) == (Stage.CANCELLED, at(story.seconds))
     assert (story.safe, holders(story), story.converge()) == (False, [f"payment:{SESSION}"], "nothing")
     story.tell(SessionClosed(id=PAYMENT, ok=True), after=3)

@@ -131,6 +131,26 @@ def test_sentence_with_nothing_but_a_type_reads_well(type_: str) -> None:
             "The pause of alice reached its time limit and ended; the recording is to go on.",
         ),
         (
+            {"type": "hold.cut_short", "actor": "alice", "source": "agent", "detail": {"holder": "payment:PK1"}},
+            "Alice had the pause of the payment PK1 cut short; no card may be taken now, and soon it ends.",
+        ),
+        (
+            {"type": "payment.begun", "actor": "ivr", "source": "ivr", "detail": {"via": "ivr", "amount": "20.45 usd"}},
+            "The IVR began a payment of 20.45 usd by keypad in the phone flow.",
+        ),
+        (
+            {
+                "type": "payment.field_wrong",
+                "reason": "invalid-card-number",
+                "detail": {"field": "payment-card-number"},
+            },
+            "What the caller keyed in as the card number was not accepted: it is not a valid card number.",
+        ),
+        (
+            {"type": "payment.not_delivered", "reason": "answered with 500"},
+            "The payment's result could not be delivered, and counts as failed: answered with 500.",
+        ),
+        (
             {"type": "pause.refused", "actor": "bob", "source": "agent", "reason": "not-yours"},
             "Bob asked for a pause and was refused: the call belongs to another agent, or to nobody yet.",
         ),

@@ -13,6 +13,7 @@ import pytest
 from openapi_core import OpenAPI
 from werkzeug.test import TestResponse
 
+from bot.actors import By
 from bot.simulator.client import SimulatorClient
 from tests.conftest import ALICE, BOB, CAROL, SAM
 from tests.simulator.process import Simulator
@@ -357,6 +358,18 @@ def test_supervisor_may_cancel_and_their_release_closes_the_session(web_till: Ti
     (session,) = web_till.bench.twilio.call(web_till.call)["payments"]
     assert session["state"] != "in-progress"
     assert "Payment cancelled" in web_till.page().text
+
+
+def test_supervisor_does_not_resume_into_a_card_that_the_phone_flow_asks_for(web_till: Till) -> None:
+    services = web_till.bench.services
+    payment, outcome = services.payments.open_for_flow(web_till.call, By(actor="ivr", source="ivr"))
+    assert payment is not None
+    (hold,) = outcome.call.holds
+    sam = web_till.bench.signed_in(SAM)
+    token = sam.token(f"/calls/{web_till.call}")
+    page = Page(sam.post(f"/calls/{web_till.call}/holds/{hold.id}/release", token, script=True).text)
+    assert any("A payment is open" in alert for alert in page.alerts)
+    assert web_till.bench.recording_states(web_till.call) == ["paused"]
 
 
 def test_request_without_token_of_the_page_changes_nothing(web_till: Till) -> None:

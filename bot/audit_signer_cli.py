@@ -1,0 +1,87 @@
+"""The commands around the signer: its own process, its keys, its anchors."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import click
+
+from bot import logs
+from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.audit.keyring import vkey_file
+from bot.audit.keys import create_signing_key, public_vkey
+from bot.audit.rotation import Rotation
+from bot.audit.signing import LogSigner, write_vkey
+from bot.cli_common import open_services, plainly
+from bot.settings import Settings
+
+LOOK_SECONDS = 0.2
+
+
+@click.command("signer")
+@plainly
+def audit_signer() -> None:
+    """Sign the log and send checkpoints to the anchors until ended, in a process that may be another user's.
+
+    Set AUDIT_SIGNER=process, so that the worker does not sign and needs no key.
+    """
+    logs.set_up()
+    settings = Settings.read()
+    services = wire(settings, "signer")
+    loop = signing_loop(services)
+    warn_of_what_is_absent(settings)
+    stopping: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda received, _frame: stopping.append(received))
+    loop.start()
+    while not stopping:
+        time.sleep(LOOK_SECONDS)
+    loop.stop()
+    services.control.close()
+    services.database.close()
+
+
+@click.command("keygen")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@plainly
+def audit_keygen(file: Path | None) -> None:
+    """Make a signing key in FILE (AUDIT_SIGNING_KEY_FILE), for its owner alone; print the public key."""
+    settings = Settings.read()
+    path = file or settings.audit_signing_key_file
+    vkey = public_vkey(settings.audit_origin, create_signing_key(path))
+    write_vkey(vkey_file(path), vkey)
+    click.echo(vkey)
+
+
+@click.group("rotate-key")
+def audit_rotate_key() -> None:
+    """Replace the signing key: begin, let both keys sign for a while, hand out the new public key, finish."""
+
+
+@audit_rotate_key.command("begin")
+@plainly
+def begin() -> None:
+    """Make the next key beside the current one; from now on both sign every checkpoint."""
+    current, coming = _rotation().begin()
+    click.echo(f"Both keys sign now. The current one:\n{current}\nThe next one:\n{coming}")
+    click.echo("Hand out the next one, then run: bot audit rotate-key finish")
+
+
+@audit_rotate_key.command("finish")
+@plainly
+def finish() -> None:
+    """Make the next key the current one. The private key before it is gone; its public key stays published."""
+    before, now = _rotation().finish()
+    click.echo(f"This key signs now:\n{now}\nFor what was signed before, keep:\n{before}")
+
+
+def _rotation() -> Rotation:
+    services = open_services()
+    settings, database, journal = services.settings, services.database, services.journal
+    signer = LogSigner(settings, database, journal)
+    return Rotation(signer, database, journal, settings.audit_origin, settings.audit_signing_key_file)
+
+
+COMMANDS: tuple[click.Command, ...] = (audit_signer, audit_keygen, audit_rotate_key)
