@@ -12,6 +12,8 @@ import structlog
 from flask import Flask
 
 from bot import logs
+from bot.audit.anchors.choice import chosen
+from bot.audit.anchors.desk import Desk
 from bot.audit.journal import Journal
 from bot.audit.loop import Loop, Part
 from bot.audit.patrol import Patrol
@@ -22,6 +24,7 @@ from bot.delivery import ResultPost
 from bot.keypad import Payments
 from bot.messages import Policy
 from bot.settings import Settings, signing_key
+from bot.storage import rights
 from bot.storage.engine import Database
 from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
@@ -56,6 +59,9 @@ THREADS_KEPT_FREE = 0.2
 STOP_AFTER_SECONDS = 5.0
 """How long a pause may stay unproven where PAUSE_FAILURE is `stop`: within the patience of whoever asked for it."""
 
+ANCHOR_LOOK_SECONDS = 1.0
+"""How often it is looked whether an anchor's time has come."""
+
 COMMANDING_MAX = 64
 """How many requests of one process command Twilio at the same time."""
 
@@ -69,6 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     warn_of_what_is_absent(settings)
     security.set_up(app, settings)
     errors.set_up(app)
+    rights.warn(app.extensions["bot"].database)
     rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
     for room in rooms:
         app.register_blueprint(room.blueprint)
@@ -117,7 +124,13 @@ def signing_loop(services: Services) -> Loop:
     signer = LogSigner(settings, database, journal)
     patrol = Patrol(signer.read, lambda: signer.last().frontier)
     rounds = Rounds(signer, database, journal, patrol)
-    return Loop([Part("signer", settings.audit_checkpoint_seconds, rounds.make)])
+    desks = [Desk(anchor, database, journal) for anchor in chosen(settings)]
+    return Loop(
+        [
+            Part("signer", settings.audit_checkpoint_seconds, rounds.make),
+            *(Part("anchor", ANCHOR_LOOK_SECONDS, desk.look) for desk in desks),
+        ]
+    )
 
 
 def warn_of_what_is_absent(settings: Settings) -> None:

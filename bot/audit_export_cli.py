@@ -21,9 +21,11 @@ from bot.audit.verify import UNFINISHED
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, LogError, UsageError
 from bot.review import filters
+from bot.review.bundle import signed_log, write_evidence
+from bot.review.evidence import PAGE
 from bot.review.pages import is_told
 from bot.review.spoken import write_table
-from bot.storage import checkpoints, entries, parts
+from bot.storage import checkpoints, parts
 from bot.storage.parts import Part
 from bot.telephony.webhooks import is_sid
 from bot.web.services import Services
@@ -60,7 +62,7 @@ def audit_export(
     services = open_services()
     vkeys = _vkeys(services)
     note = (unfinished_note(folder, vkeys) if part is None else None) or _fresh_note(services)
-    log = _signed(services, note, vkeys)
+    log = signed_log(services.database, note, vkeys)
     if older_note is not None:
         log.older(older_note)
     _note_export(services, log, {name: value for name, value in asked.items() if value}, calls)
@@ -73,6 +75,27 @@ def audit_export(
             count = write_part(folder, log, found, older_note, progress, finish)
     click.echo(f"Exported {count} entries to {folder}. Verify it with: bot audit verify {folder}")
     _check_own(folder, vkeys, older_note)
+
+
+@click.command("evidence")
+@click.argument("sid", metavar="CA…")
+@FOLDER
+@plainly
+def audit_evidence(sid: str, folder: Path) -> None:
+    """Write what the log says of one call into a new FOLDER, with proofs and a page to print, and of no other call."""
+    _part((sid,), None, None)
+    refuse_taken(folder)
+    services = open_services()
+    vkeys = _vkeys(services)
+    with services.database.read() as connection:
+        if not is_told(connection, sid):
+            raise UsageError("The log says nothing of this call.")
+    log = signed_log(services.database, _fresh_note(services), vkeys)
+    _note_export(services, log, {"call": sid}, (sid,))
+    with _progress(log.checkpoint().size) as progress:
+        count = write_evidence(folder, services.database, log, sid, progress)
+    click.echo(f"Wrote {count} entries to {folder}; the page to print is {PAGE}.")
+    _check_own(folder, vkeys, None)
 
 
 def _write_whole(
@@ -151,14 +174,6 @@ def _fresh_note(services: Services) -> str:
         return latest[1]
 
 
-def _signed(services: Services, note: str, vkeys: str) -> Signed:
-    def read(start: int, stop: int) -> Iterator[bytes]:
-        with services.database.read() as connection:
-            yield from entries.bodies(connection, start, stop)
-
-    return Signed(note, vkeys, read)
-
-
 def _note_export(services: Services, log: Signed, asked: dict[str, str], calls: tuple[str, ...]) -> None:
     """Before anything is written, so that nothing is handed out without its entry, as far as the log takes any."""
     detail: dict[str, JSON] = {"size": log.checkpoint().size}
@@ -182,4 +197,4 @@ def _progress(size: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-COMMANDS: tuple[click.Command, ...] = (audit_export,)
+COMMANDS: tuple[click.Command, ...] = (audit_export, audit_evidence)

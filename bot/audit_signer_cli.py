@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from bot import logs
 from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.audit.anchored import Anchors, read_sources, with_anchors, write_pairs
+from bot.audit.anchors.timestamp import system_ca_file
 from bot.audit.keyring import vkey_file
 from bot.audit.keys import create_signing_key, public_vkey
 from bot.audit.rotation import Rotation
 from bot.audit.signing import LogSigner, write_vkey
+from bot.audit.verify import ENTRIES, Report
 from bot.cli_common import open_services, plainly
+from bot.errors import UsageError
 from bot.settings import Settings
+from bot.storage import anchors as anchorings
+from bot.storage import entries
+from bot.storage.engine import Database
 
 LOOK_SECONDS = 0.2
 
@@ -84,4 +93,48 @@ def _rotation() -> Rotation:
     return Rotation(signer, database, journal, settings.audit_origin, settings.audit_signing_key_file)
 
 
-COMMANDS: tuple[click.Command, ...] = (audit_signer, audit_keygen, audit_rotate_key)
+@click.command("anchors")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@plainly
+def audit_anchors(folder: Path) -> None:
+    """Write each time stamp and the checkpoint that it is of into FOLDER, and print how to verify them with openssl."""
+    services = open_services()
+    with services.database.read() as connection:
+        kept = anchorings.with_receipt(connection)
+    if not kept:
+        raise UsageError("There is no time stamp yet: name an authority in AUDIT_ANCHORS (rfc3161:https://…).")
+    names = write_pairs(folder, kept)
+    ca_file = services.settings.audit_tsa_ca_file or system_ca_file() or "the-authority.pem"
+    click.echo(f"Wrote {len(names)} time stamps to {folder}. Verify each of them with:", err=True)
+    for name in names:
+        files = (f"{folder / name}.note", "-in", f"{folder / name}.tsr", "-CAfile", f"{ca_file}")
+        click.echo(shlex.join(["openssl", "ts", "-verify", "-data", *files]))
+
+
+def anchored_database(report: Report, database: Database, sources: Sequence[Path], vkeys: str) -> Report:
+    """The report on the database's log with what the anchors tell."""
+    anchors = _read(sources, vkeys)
+    with database.read() as connection:
+        return with_anchors(report, entries.bodies(connection, 0, anchors.size), anchors)
+
+
+def anchored_export(report: Report, folder: Path, sources: Sequence[Path], vkeys: str) -> Report:
+    """The same for an export, which may rightly be older than what was anchored; but then it does not show that."""
+    anchors = _read(sources, vkeys)
+    try:
+        with (folder / ENTRIES).open("rb") as file:
+            bodies = (line.removesuffix(b"\n") for line in file)
+            return with_anchors(report, bodies, anchors, "its tail was cut, or the export is older")
+    except OSError:
+        return report  # which says so already
+
+
+def _read(sources: Sequence[Path], vkeys: str) -> Anchors:
+    anchors = read_sources(sources, vkeys)
+    if anchors.left_out:
+        click.echo(f"bot: warning: {anchors.left_out} pieces of the anchors are no whole notes", err=True)
+    click.echo(f"Compared with {len(anchors.checkpoints)} anchored checkpoints.")
+    return anchors
+
+
+COMMANDS: tuple[click.Command, ...] = (audit_signer, audit_keygen, audit_rotate_key, audit_anchors)

@@ -10,25 +10,28 @@ from pathlib import Path
 
 import click
 
+from bot import cli_keeping, logs
 from bot import demo as demo_room
-from bot import logs
 from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.audit.archive_check import is_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
 from bot.audit.parallel import with_jobs
 from bot.audit.signing import LogSigner, write_vkey
-from bot.audit.verify import PROOFS, Report, verify_export
+from bot.audit.verify import PROOFS, VKEY, Report, verify_export
+from bot.audit.whole import verify_alone, verify_whole
 from bot.audit_export_cli import COMMANDS as EXPORT_COMMANDS
 from bot.audit_export_cli import say_of_part
 from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
+from bot.audit_signer_cli import anchored_database, anchored_export
 from bot.cli_common import open_services, plainly
 from bot.errors import BotError, UsageError
 from bot.life.process import Life
 from bot.settings import Settings
 from bot.sinks.stream import copying
-from bot.storage import api_keys, migrate, users
+from bot.storage import api_keys, migrate, rights, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
 from bot.web.services import Services
@@ -46,8 +49,8 @@ def main() -> None:
 @plainly
 def init_db() -> None:
     """Create or migrate the database; make the signing key if there is none."""
-    settings = Settings.read()
-    services = wire(settings, "cli")
+    services = open_services()
+    settings = services.settings
     migrate.upgrade(services.database)
     path = settings.audit_signing_key_file
     is_new = not path.exists()
@@ -187,6 +190,7 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
+    rights.warn(services.database)
     signing = signing_loop(services) if settings.audit_signer == "worker" else None
     warn_of_what_is_absent(settings)
     life = Life(services.journal, "worker", settings)
@@ -217,26 +221,48 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for a FOLDER.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for an export.")
+@click.option(
+    "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
+    help="With the log, verify this archive as its beginning; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--anchor", "anchors", type=click.Path(exists=True, path_type=Path), multiple=True,
+    help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
+)  # fmt: skip
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None, jobs: int) -> None:
-    """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
+def audit_verify(
+    folder: Path | None, vkey_file: Path | None, jobs: int, archives: tuple[Path, ...], anchors: tuple[Path, ...]
+) -> None:
+    """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder.")
-        vkey = _vkey(vkey_file) if vkey_file else None
-        if (folder / PROOFS).exists():
-            sys.exit(say_of_part(folder, vkey))
-        report = verify_export(folder, vkey, hash_file=with_jobs(jobs))
+        if archives:
+            raise UsageError("--archive goes with the database's log, not with a folder.")
+        report = _verified_folder(folder, vkey_file, anchors, jobs)
     else:
-        settings = Settings.read()
-        services = wire(settings, "cli")
-        report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
+        services = open_services()
+        database, vkey = services.database, _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
+        report = verify_whole(database, vkey, archives) if archives else verify_database(database, vkey)
+        if anchors:
+            report = anchored_database(report, database, anchors, _vkey(vkey_file or services.settings.vkey_file))
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:
         click.echo(f"  {problem}")
     sys.exit(0 if report.ok else 1)
+
+
+def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...], jobs: int) -> Report:
+    """An export or an archive; of a part, what can be said of it is said at once."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.")
+    vkey = _vkey(vkey_file) if vkey_file else None
+    if (folder / PROOFS).exists():
+        sys.exit(say_of_part(folder, vkey))
+    report = (
+        verify_alone(folder, vkey) if is_archive(folder) else verify_export(folder, vkey, hash_file=with_jobs(jobs))
+    )
+    return anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY)) if anchors else report
 
 
 def _note_verified(services: Services, report: Report) -> None:
@@ -266,3 +292,7 @@ def audit_checkpoint() -> None:
 
 def _signer(services: Services) -> LogSigner:
     return LogSigner(services.settings, services.database, services.journal)
+
+
+main.add_command(cli_keeping.grant_sql)
+audit.add_command(cli_keeping.archive)

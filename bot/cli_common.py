@@ -37,4 +37,7 @@ def plainly(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def open_services() -> Services:
-    return wire(Settings.read(), "cli")
+    """The bot, wired for this command and let go at its end."""
+    wired = wire(Settings.read(), "cli")
+    click.get_current_context().call_on_close(wired.database.close)
+    return wired

@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     audit_anchors: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
     audit_sink: str | None = Field(default=None, pattern=SINK_PATTERN, max_length=500)
     audit_sink_token: SecretStr | None = Field(default=None, min_length=1)
+    audit_retention_months: int = Field(default=84, ge=12, le=1200)
     web_threads: int = Field(default=400, ge=8, le=2000)
 
     @field_validator("payment_result_url", "payment_result_secret")

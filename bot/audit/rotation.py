@@ -1,8 +1,8 @@
 """Rotation of the signing key, in two steps with a period between them in which both keys sign every checkpoint.
 
 An auditor who holds the old public key can then accept the new one: the log itself names it (`key.rotation_begun`),
-under checkpoints that the old key signed. Each step may be interrupted anywhere and is then asked for again. What
-has been done shows in the files and in the log: the step looks there, and does what is left.
+under checkpoints that the old key signed. Each step may be interrupted anywhere and is then simply asked for again:
+what has been done shows in the files and in the log, and the step does what is left.
 """
 
 from __future__ import annotations

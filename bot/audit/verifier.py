@@ -51,7 +51,8 @@ def check(folder: Path, vkeys: Iterable[str] = (), old_note: str | None = None) 
         is_linked = not is_part or old[:3] in [one[:3] for one in linked]
         need(is_linked, "nothing links your older checkpoint to this one: ask for a part --since-checkpoint that one")
     count = check_part(folder, note) if is_part else check_whole(folder, [*linked, *olds])
-    what = f"these {count} entries are {'' if is_part else 'all '}in the log {note.origin} as signed at {note.size}"
+    what = f"these are all {count} entries of the log {note.origin} as signed"
+    what = f"these {count} entries are in the log {note.origin} as signed at {note.size} entries" if is_part else what
     then = "".join(f", which continues the checkpoint of {old.size}" for old in olds or linked[1:])
     limits = ["that they say the truth", "what was logged later", *["that none was left out"] * is_part]
     limits += ["whose key that is: it came with the export (see --vkey)"] * (not given)

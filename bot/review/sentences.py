@@ -104,6 +104,8 @@ SENTENCES: dict[str, str] = {
     "clock.jumped": "The clock of the database jumped{jump}: the times around this entry may be wrong.",
     "settings.changed": "The settings of the {kind} process are not those of its last start{settings}.",
     "sink.skipped": "The second copy of the log lacks the entries{numbers}: they were gone before they could be sent.",
+    "log.archived": "{who} archived the log{up_to}, and read the archive back.",
+    "log.pruned": "{who} removed from the database what lives in an archive now: the log{up_to}.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
 }
 
@@ -432,6 +434,10 @@ class _Pieces:
     def numbers(self) -> str:
         first, last = self._more("first"), self._more("last")
         return f" {first} to {last}" if first and last else ""
+
+    def up_to(self) -> str:
+        first, end = self._more("from"), self._more("size")
+        return f" from entry {first} up to {end}" if first and end else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

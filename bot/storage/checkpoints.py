@@ -50,3 +50,9 @@ def surplus(connection: Connection, before: datetime) -> list[int]:
 
 def remove(transaction: Transaction, sizes: Sequence[int]) -> None:
     transaction.connection.execute(delete(checkpoints).where(checkpoints.c.size.in_(sizes)))
+
+
+def covering(connection: Connection, size: int, limit: int) -> list[str]:
+    """The notes over at least so many entries, the smallest first."""
+    query = select(checkpoints.c.note).where(checkpoints.c.size >= size).order_by(checkpoints.c.size).limit(limit)
+    return list(connection.execute(query).scalars())

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, LargeBinary, Select, cast, select
 
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
+from bot.storage import schema
 from bot.storage.schema import entries, head
 
 FETCH_ROWS = 2_000
@@ -98,6 +99,15 @@ def newest_at(connection: Connection) -> datetime | None:
     """When the last entry was written; None if there is none."""
     query = select(entries.c.at).order_by(entries.c.position.desc()).limit(1)
     return connection.execute(query).scalar_one_or_none()
+
+
+def base(connection: Connection) -> Frontier:
+    """How many entries live in archives only, and the tree over them: the log in the database begins there.
+
+    Positions never change: the first entry here has the position `base(connection).size`.
+    """
+    row = connection.execute(select(schema.base.c.size, schema.base.c.frontier).where(schema.base.c.id == 1)).one()
+    return Frontier.from_bytes(row.size, bytes(row.frontier))
 
 
 def bodies(connection: Connection, start: int, stop: int) -> Iterator[bytes]:

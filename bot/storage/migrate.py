@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from bot.storage import guards
 from bot.storage.engine import Database
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(database: Database) -> None:
-    """Bring the database to the newest schema, in one transaction. Doing it twice changes nothing."""
+    """Bring the database to the newest schema with its guards, in one transaction. Doing it twice changes nothing;
+    guards that somebody removed are put back.
+    """
     from alembic import command  # noqa: PLC0415 - see above
 
     with database.write() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if guards.missing(connection):
+            guards.install(connection)
 
 
 def is_current(connection: Connection) -> bool:

@@ -96,6 +96,18 @@ seats = Table(
     Column("call", String(34), primary_key=True),
 )
 
+callers = Table(
+    "callers",
+    metadata,
+    Column("call", String(34), primary_key=True),
+    Column("digest", LargeBinary),
+    Column("last_four", String(8)),
+    Column("at", Instant, nullable=False),
+)
+"""All that is kept of a caller's number, beside the log, so that it can be erased: a row without both was."""
+Index("ix_callers_digest_call", callers.c.digest, callers.c.call)
+Index("ix_callers_at_call", callers.c.at, callers.c.call)
+
 conditions = Table(
     "conditions",
     metadata,
@@ -126,6 +138,15 @@ head = Table(
     Column("size", BigInteger, nullable=False),
     Column("frontier", LargeBinary, nullable=False),
 )
+
+base = Table(
+    "base",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+)
+"""How many entries live in archives only, and the tree over them: 0 until the first pruning."""
 
 checkpoints = Table(
     "checkpoints",

@@ -17,8 +17,9 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import OUTCOMES, SOURCES
 from bot.audit.verify import Report
 from bot.errors import Malformed, TooFast, UnknownThing
-from bot.review import filters, pages, table
+from bot.review import bundle, filters, pages, table
 from bot.review.sentences import SENTENCES, sentence
+from bot.storage import checkpoints
 from bot.storage.entries import Entry, read_head
 from bot.storage.users import Role
 from bot.telephony.webhooks import is_sid
@@ -29,6 +30,7 @@ REVIEWERS = (Role.REVIEWER, Role.ADMIN)
 
 blueprint = Blueprint("review", __name__, url_prefix="/review")
 _verifying = threading.Lock()
+_proving = threading.Lock()
 
 
 @blueprint.get("")
@@ -75,6 +77,28 @@ def call_story(sid: str) -> BaseResponse:
         return redirect(url_for("review.call_story", sid=story.sid))
     _note_reading("log.read", sid, {"view": "call", "after": query.after})
     return make_response(render_template("review/story.html", story=story, is_first=query.after is None))
+
+
+@blueprint.get("/calls/<sid>/evidence.zip")
+@roles(*REVIEWERS)
+def call_evidence(sid: str) -> Response:
+    """What the log says of one call, with proofs to the last signed checkpoint; it takes one pass over the log."""
+    if not is_sid(sid, "CA"):
+        raise UnknownThing("This is not a CallSid.")
+    with services().database.read() as connection:
+        latest = checkpoints.latest(connection)
+    vkeys = read_vkey(services().settings.vkey_file)
+    if latest is None or vkeys is None:
+        raise UnknownThing("There is no signed checkpoint, or no public key for it, so nothing can be proven.")
+    if not _proving.acquire(blocking=False):
+        raise TooFast("Evidence is being gathered already; try again when that is done.")
+    try:
+        _note_reading("log.exported", sid, {"view": "evidence", "filter": {"call": sid}})
+        content = bundle.zipped(services().database, bundle.signed_log(services().database, latest[1], vkeys), sid)
+    finally:
+        _proving.release()
+    headers = {"Content-Disposition": f'attachment; filename="evidence-{sid}.zip"'}
+    return Response(content, content_type="application/zip", headers=headers)
 
 
 @blueprint.post("/verify")

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import make_vkey
@@ -14,6 +13,7 @@ from bot.audit.signer import Signer
 from bot.errors import LogError
 from bot.storage import checkpoints, entries
 from tests.review.bench import ALICES_CALL, Bench, Browser
+from tests.support.tamper import tamper
 
 _COPY = (
     "INSERT INTO entries SELECT {}, body, leaf, at, type, actor, source, call, outcome FROM entries WHERE position = 1"
@@ -60,9 +60,7 @@ def _fill(bench: Bench) -> None:
 
 def _tamper(bench: Bench, statement: str) -> None:
     with bench.services.database.write() as connection:
-        for name in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all():
-            connection.execute(text(f"DROP TRIGGER {name}"))
-        connection.execute(text(statement))
+        tamper(connection, statement)
 
 
 def test_verify_of_an_untouched_log_is_good(review_bench: Bench) -> None:

@@ -45,6 +45,9 @@ COMMANDS = [
     ["audit", "rotate-key"],
     ["audit", "rotate-key", "begin"],
     ["audit", "rotate-key", "finish"],
+    ["audit", "archive"],
+    ["grant-sql"],
+    ["audit", "anchors"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40
@@ -185,6 +188,8 @@ def _entry_points(shell: Shell) -> str:
 def _tamper(shell: Shell, statement: str = "UPDATE entries SET body = replace(body, 'crm', 'crn')") -> None:
     module = sqlite_module()
     connection: sqlite3.Connection = module.connect(shell.folder / DATABASE_FILE)
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute(statement)
     connection.commit()
     connection.close()

@@ -117,6 +117,7 @@ def test_everything_missing_is_named_at_once() -> None:
         ("audit_sink", "syslog://host?max_bytes=1"),
         ("audit_sink", "https://user:password@host/"),
         ("audit_sink", "ftp://host/"),
+        ("audit_retention_months", "11"),
         ("web_threads", "1"),
         ("voice_fallback", "desk"),
         ("voice_fallback", "client:"),
