@@ -1,4 +1,7 @@
-"""`python -m bench` for pauses, `python -m bench log` for the log; `--help` lists the options. Exit codes: 0 measured, 2 something could not be started."""
+"""`python -m bench` for pauses, `python -m bench log` for the log; `--help` lists the options of each.
+
+Exit codes: 0 measured, 2 something could not be started.
+"""
 
 from __future__ import annotations
 

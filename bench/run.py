@@ -117,9 +117,8 @@ class Run:
     def _measure_bot(self, name: str, server: Server | None) -> None:
         plan, folder = self._plan, self._folder / name
         url = server.new_database() if server and name == "postgresql" else f"sqlite:///{folder / 'bot.sqlite3'}"
-        _say(
-            f"\nThe bot on {database_words(url)}, both of Procfile's processes, WEB_CONCURRENCY={subjects.WEB_CONCURRENCY}"
-        )
+        web = f"WEB_CONCURRENCY={subjects.WEB_CONCURRENCY}"
+        _say(f"\nThe bot on {database_words(url)}, both of Procfile's processes, {web}")
         with subjects.bot(folder, self._standin, url) as bot:
             singles = load.one_at_a_time(bot.target, plan.singles)
             burst = load.at_once(bot.target, plan.burst, plan.rounds)

@@ -221,6 +221,7 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for an export.")
 @click.option(
     "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
     help="With the log, verify this archive as its beginning; may be repeated.",
@@ -229,10 +230,9 @@ for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
     "--anchor", "anchors", type=click.Path(exists=True, path_type=Path), multiple=True,
     help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
 )  # fmt: skip
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for a FOLDER.")
 @plainly
 def audit_verify(
-    folder: Path | None, vkey_file: Path | None, archives: tuple[Path, ...], anchors: tuple[Path, ...], jobs: int
+    folder: Path | None, vkey_file: Path | None, jobs: int, archives: tuple[Path, ...], anchors: tuple[Path, ...]
 ) -> None:
     """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
@@ -259,10 +259,9 @@ def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, 
     vkey = _vkey(vkey_file) if vkey_file else None
     if (folder / PROOFS).exists():
         sys.exit(say_of_part(folder, vkey))
-    if is_archive(folder):
-        report = verify_alone(folder, vkey)
-    else:
-        report = verify_export(folder, vkey, hash_file=with_jobs(jobs))
+    report = (
+        verify_alone(folder, vkey) if is_archive(folder) else verify_export(folder, vkey, hash_file=with_jobs(jobs))
+    )
     return anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY)) if anchors else report
 
 

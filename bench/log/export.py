@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.log.fill import fill
-from bench.processes import ROOT, StartError, environment
-from bot.storage import migrate
+from bench.processes import StartError, environment
 from bot.storage.engine import Database
 
 KIB = 1024
@@ -33,11 +31,7 @@ def measure(folder: Path, count: int) -> Exported:
         env = _settings(place)
         _bot(env, place, "init-db")
         database = Database(env["DATABASE_URL"])
-        with database.write() as connection:  # what `init-db` told of itself makes way
-            connection.exec_driver_sql("DELETE FROM entries")
-            connection.exec_driver_sql("UPDATE head SET size = 0, frontier = x''")
         fill(database, size)
-        migrate.upgrade(database)
         database.close()
         peaks.append(_bot(env, place, "audit", "export", str(place / "export")))
     return Exported(count, peaks[1], peaks[0])
@@ -57,11 +51,8 @@ def _settings(folder: Path) -> dict[str, str]:
 
 def _bot(env: dict[str, str], folder: Path, *arguments: str) -> int:
     """The peak of its resident set in bytes, as the kernel counted it."""
-    with (folder / "said.log").open("ab") as said:
-        child = subprocess.Popen([sys.executable, "-m", "bot", *arguments], cwd=ROOT, env=env, stdout=said, stderr=said)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        text = (folder / "said.log").read_text(encoding="utf-8", errors="replace")
-        raise StartError(f"`bot {' '.join(arguments)}` ended with {child.returncode}: {text[-1000:]}")
-    return used.ru_maxrss * KIB
+    command = [sys.executable, "-m", "bench.log.peak", *arguments]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StartError(f"`bot {' '.join(arguments)}` ended with {done.returncode}: {done.stderr[-1000:]}")
+    return int(done.stdout.split()[-1]) * KIB

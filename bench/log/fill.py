@@ -1,16 +1,18 @@
-"""A long log, made in seconds: entries straight into a database, with a head that fits them."""
+"""A long log, made quickly: entries straight into the database, with a head that fits them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import insert, update
 
 from bench.log.append import draft
 from bot.audit.entry import encode
-from bot.audit.merkle import Frontier, leaf_hash
+from bot.audit.merkle import leaf_hash
 from bot.storage.engine import Database
+from bot.storage.entries import read_head
 from bot.storage.schema import entries, head
 
 BATCH = 20_000
@@ -29,15 +31,16 @@ def bodies(count: int) -> Iterator[bytes]:
 
 
 def fill(database: Database, count: int) -> None:
-    """The first `count` entries of a database that has none."""
-    frontier, rows = Frontier(), []
+    """So many entries more."""
+    with database.read() as connection:
+        frontier = read_head(connection)
     one = draft()
+    rows: list[dict[str, Any]] = []
     columns = {name: getattr(one, name) for name in ("type", "actor", "source", "call", "outcome")}
-    for position, body in enumerate(bodies(count)):
-        leaf = leaf_hash(body)
-        at = START + timedelta(seconds=position)
-        rows.append({"position": position, "body": body, "leaf": leaf, "at": at, **columns})
-        if len(rows) == BATCH or position == count - 1:
+    for number, body in enumerate(bodies(count)):
+        at = START + timedelta(seconds=number)
+        rows.append(columns | {"position": frontier.size + len(rows), "body": body, "leaf": leaf_hash(body), "at": at})
+        if len(rows) == BATCH or number == count - 1:
             frontier = frontier.extend(row["leaf"] for row in rows)
             with database.write() as connection:
                 connection.execute(insert(entries), rows)

@@ -57,9 +57,8 @@ def _run(folder: Path, entries: int, appends: int) -> None:
     memory = export.measure(folder / "exported", entries)
     _say(f"\nExporting {memory.entries:,} entries with `bot audit export`, peak of its memory")
     goal = "reached" if memory.peak < EXPORT_MB_MAX * MB else "NOT REACHED"
-    _say(
-        f"  {memory.peak / MB:.0f} MB (goal < {EXPORT_MB_MAX:.0f}: {goal}); for one entry {memory.peak_of_one / MB:.0f} MB"
-    )
+    one = f"for one entry {memory.peak_of_one / MB:.0f} MB"
+    _say(f"  {memory.peak / MB:.0f} MB (goal < {EXPORT_MB_MAX:.0f}: {goal}); {one}")
 
 
 def _append(url: str, count: int) -> None:

@@ -88,8 +88,7 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, has
 
     With the `vkey` that the auditor got another way, it is proof against anyone without the signing key. Without, the
     key in the folder is used: that finds damage, not a forger who put in a key of their own. Both may be several keys,
-    one a line, of which one must have signed. `hash_file` may use
-    several processes: `parallel.with_jobs`.
+    one a line, of which one must have signed. `hash_file` may use several processes: `parallel.with_jobs`.
     """
     if not deep and (good := _as_it_should_be(folder, vkey, hash_file)):
         return good
@@ -98,7 +97,7 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, has
         check.note("this export is not finished: the command that makes it has to be run again")
     note = check.read(folder / CHECKPOINT)
     enclosed = check.read(folder / VKEY).removesuffix("\n")
-    if vkey is not None and set(enclosed.split("\n")).isdisjoint(vkey.split("\n")):
+    if vkey is not None and not _share_a_key(enclosed, vkey):
         check.note(f"the key in {VKEY} is not the one to verify with")
     try:
         with (folder / ENTRIES).open("rb") as file:
@@ -113,18 +112,20 @@ def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Rep
     """The quick way for an export without fault; what is wrong with another one, the check line by line says."""
     check = _Check(deep=False)
     note, enclosed = check.read(folder / CHECKPOINT), check.read(folder / VKEY).removesuffix("\n")
-    if (folder / UNFINISHED).exists():
+    if (folder / UNFINISHED).exists() or (vkey is not None and not _share_a_key(enclosed, vkey)):
         return None
     try:
-        signed = parse_and_verify(note, enclosed)
-        if vkey not in {None, enclosed}:
-            return None
+        signed = parse_and_verify(note, vkey or enclosed)
         frontier = hash_file(folder / ENTRIES)
     except (CheckpointError, Irregular, OSError):
         return None
     if (frontier.size, frontier.root()) != (signed.size, signed.root):
         return None
     return Report(ok=True, size=frontier.size, root=frontier.root().hex(), problems=(), checkpoints_checked=1)
+
+
+def _share_a_key(some: str, others: str) -> bool:
+    return not set(some.split("\n")).isdisjoint(others.split("\n"))
 
 
 _Rows = Iterable[tuple[int | None, bytes, bytes | None]]

@@ -15,7 +15,7 @@ from bot.audit.entry import MAX_BYTES
 from bot.audit.export import write_export
 from bot.audit.merkle import Frontier
 from bot.audit.verify import verify_export
-from tests.audit.examples import VKEY, bodies, note, tree
+from tests.audit.examples import VKEY, bodies, note, reader, tree
 
 ALL = bodies(1_100)
 
@@ -93,7 +93,7 @@ def test_damaged_export_is_told_line_by_line_with_any_number_of_processes(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parallel, "PIECE_BYTES_MIN", 10_000)
-    write_export(tmp_path / "out", ALL, note(ALL), VKEY)
+    write_export(tmp_path / "out", reader(ALL), note(ALL), VKEY)
     path = tmp_path / "out" / "entries.jsonl"
     content = bytearray(path.read_bytes())
     if damage == "edit":
@@ -110,6 +110,6 @@ def test_damaged_export_is_told_line_by_line_with_any_number_of_processes(
 
 
 def test_good_export_gives_the_same_report_either_way(tmp_path: Path) -> None:
-    write_export(tmp_path / "out", ALL, note(ALL), VKEY)
+    write_export(tmp_path / "out", reader(ALL), note(ALL), VKEY)
     assert verify_export(tmp_path / "out", VKEY) == verify_export(tmp_path / "out", VKEY, deep=True)
     assert verify_export(tmp_path / "out").root == Frontier.root(tree(ALL)).hex()
