@@ -23,7 +23,7 @@ The map, from the inside out; imports point this way only::
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place
     app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings
-    command      what all commands share; cli_keeping: those about what is kept, and who may change it
+    command      what all commands share; cli_keeping, cli_privacy: those about what is kept, and who may change it
     gunicorn_worker   the web server's workers, which log and show nothing of a broken request
     simulator/   a stand-in for Twilio over real HTTP; imports nothing of the rest
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import click
 from tqdm import tqdm
 
-from bot import cli_keeping, logs
+from bot import cli_keeping, cli_privacy, logs
 from bot import demo as demo_room
 from bot.app import wire
 from bot.audit.archive_check import is_archive
@@ -313,4 +313,5 @@ def _last_note(services: Services, error: LogError) -> str:
 
 
 main.add_command(cli_keeping.grant_sql)
+main.add_command(cli_privacy.privacy)
 audit.add_command(cli_keeping.archive)

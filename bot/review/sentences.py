@@ -90,6 +90,8 @@ SENTENCES: dict[str, str] = {
     # The log itself
     "entry.unreadable": "This entry cannot be read any more: its bytes were changed. Verify the log.",
     "key.created": "{who} made the key that signs the log.",
+    "privacy.erased": "{who} erased what was kept of callers' numbers{calls}.",
+    "privacy.shown": "{who} looked up how much is kept of a caller's number{calls}.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
     "log.archived": "{who} archived the log{up_to}, and read the archive back.",
@@ -367,6 +369,10 @@ class _Pieces:
     def up_to(self) -> str:
         first, end = self._more("from"), self._more("size")
         return f" from entry {first} up to {end}" if first and end else ""
+
+    def calls(self) -> str:
+        count = self._more("calls")
+        return f" ({count} call{'' if count == '1' else 's'})" if count else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

@@ -42,6 +42,9 @@ COMMANDS = [
     ["audit", "checkpoint"],
     ["audit", "archive"],
     ["grant-sql"],
+    ["privacy"],
+    ["privacy", "show"],
+    ["privacy", "erase"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40
