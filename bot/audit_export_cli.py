@@ -11,10 +11,13 @@ import click
 from tqdm import tqdm
 
 from bot.audit import verifier
+from bot.audit.anchors.anchor import AnchorFailed
+from bot.audit.anchors.choice import chosen
+from bot.audit.anchors.timestamp import TimestampAnchor
 from bot.audit.check import read_vkey
 from bot.audit.entry import JSON, Draft
 from bot.audit.export import unfinished_note, write_export
-from bot.audit.folders import refuse_taken
+from bot.audit.folders import TOKEN, refuse_taken, write
 from bot.audit.part import Signed, write_consistency, write_part
 from bot.audit.signing import LogSigner
 from bot.audit.verify import UNFINISHED
@@ -73,6 +76,7 @@ def audit_export(
         else:
             found = parts.find(services.database, part, log.checkpoint().size)
             count = write_part(folder, log, found, older_note, progress, finish)
+    _stamp(services, folder, log.note)
     click.echo(f"Exported {count} entries to {folder}. Verify it with: bot audit verify {folder}")
     _check_own(folder, vkeys, older_note)
 
@@ -94,6 +98,7 @@ def audit_evidence(sid: str, folder: Path) -> None:
     _note_export(services, log, {"call": sid}, (sid,))
     with _progress(log.checkpoint().size) as progress:
         count = write_evidence(folder, services.database, log, sid, progress)
+    _stamp(services, folder, log.note)
     click.echo(f"Wrote {count} entries to {folder}; the page to print is {PAGE}.")
     _check_own(folder, vkeys, None)
 
@@ -172,6 +177,17 @@ def _fresh_note(services: Services) -> str:
             raise
         click.echo(f"bot: warning: no fresh checkpoint ({error}); the export ends at the last one.", err=True)
         return latest[1]
+
+
+def _stamp(services: Services, folder: Path, note: str) -> None:
+    """A time-stamp token over exactly this checkpoint (RFC 3161), where an authority is among the anchors."""
+    for anchor in chosen(services.settings):
+        if isinstance(anchor, TimestampAnchor):
+            try:
+                write(folder / TOKEN, anchor.keep(note))
+                return
+            except AnchorFailed as error:
+                click.echo(f"bot: warning: the checkpoint has no time stamp ({error}).", err=True)
 
 
 def _note_export(services: Services, log: Signed, asked: dict[str, str], calls: tuple[str, ...]) -> None:

@@ -24,11 +24,6 @@ class ExportError(LogError):
     """The export was not written, or not to its end. The message says why."""
 
 
-def tokens_for(checkpoint_note: str) -> bytes | None:  # noqa: ARG001 - for time-stamping, which has no store yet
-    """The RFC 3161 token over exactly this checkpoint's bytes, if one is kept."""
-    return None
-
-
 def signed_size(checkpoint_note: str, vkeys: str) -> int:
     """The size in a checkpoint that one of these keys (one a line) signed. Raises `CheckpointError`."""
     return parse_and_verify(checkpoint_note, signers(checkpoint_note, vkeys)[0]).size
@@ -55,9 +50,6 @@ def write_frame(folder: Path, checkpoint_note: str, vkeys: str, what: str) -> No
     write(folder / VKEY, "".join(f"{vkey}\n" for vkey in signers(checkpoint_note, vkeys)).encode())
     write(folder / VERIFIER, Path(verifier.__file__).read_bytes())
     write(folder / README, f"{what}\n{HOW}".encode())
-    token = tokens_for(checkpoint_note)
-    if token is not None:
-        write(folder / TOKEN, token)
 
 
 def refuse_taken(folder: Path) -> None:
