@@ -17,6 +17,7 @@ from bot.settings import Settings
 from bot.storage.engine import Database
 from bot.storage.entries import Entry, Filter, oldest
 from tests.simulator.process import ACCOUNT, TOKEN
+from tests.support.tsa import TimestampAuthority
 
 ALICES_CALL = "CA" + "a" * 32
 BOBS_CALL = "CA" + "b" * 32
@@ -247,3 +248,25 @@ def test_evidence_of_no_call_is_exit_code_2(shell: Shell, sid: str) -> None:
     assert shell.run("audit", "evidence", sid, "out").exit_code == 2
     assert not (shell.folder / "out").exists()
     assert len(shell.entries()) == before
+
+
+def test_export_and_evidence_carry_a_time_stamp_that_openssl_verifies(shell: Shell, tmp_path: Path) -> None:
+    with TimestampAuthority(tmp_path / "tsa") as tsa:
+        shell.env |= {"AUDIT_ANCHORS": f"rfc3161:{tsa.url}", "AUDIT_TSA_CA_FILE": str(tsa.ca.certificate)}
+        assert shell.run("audit", "export", "out").exit_code == 0
+        assert shell.run("audit", "evidence", ALICES_CALL, "evidence").exit_code == 0
+    for folder in ("out", "evidence"):
+        there = shell.folder / folder
+        command = ["openssl", "ts", "-verify", "-data", "checkpoint", "-in", "checkpoint.tsr", "-CAfile"]
+        done = subprocess.run(
+            [*command, str(tsa.ca.certificate)], cwd=there, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert "Verification: OK" in done.stdout + done.stderr
+
+
+def test_authority_that_is_away_is_warned_of_and_hinders_nothing(shell: Shell) -> None:
+    shell.env |= {"AUDIT_ANCHORS": "rfc3161:http://127.0.0.1:9/tsr"}
+    reply = shell.run("audit", "export", "out")
+    assert reply.exit_code == 0
+    assert "the checkpoint has no time stamp" in reply.output
+    assert not (shell.folder / "out" / "checkpoint.tsr").exists()
