@@ -12,6 +12,7 @@ import structlog
 from flask import Flask
 
 from bot import logs
+from bot.audit.alarm import Alarm
 from bot.audit.anchors.choice import chosen
 from bot.audit.anchors.desk import Desk
 from bot.audit.journal import Journal
@@ -22,7 +23,7 @@ from bot.audit.signing import LogSigner
 from bot.control import CallControl
 from bot.delivery import ResultPost
 from bot.keypad import Payments
-from bot.messages import Policy
+from bot.messages import Finding, Policy
 from bot.settings import Settings, signing_key
 from bot.storage import rights
 from bot.storage.engine import Database
@@ -125,6 +126,7 @@ def signing_loop(services: Services) -> Loop:
     patrol = Patrol(signer.read, lambda: signer.last().frontier)
     rounds = Rounds(signer, database, journal, patrol)
     desks = [Desk(anchor, database, journal) for anchor in chosen(settings)]
+    Alarm(database, journal).end_others(Finding.LOG_NOT_ANCHORED, {desk.mark for desk in desks})
     return Loop(
         [
             Part("signer", settings.audit_checkpoint_seconds, rounds.make),

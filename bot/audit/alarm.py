@@ -5,6 +5,8 @@ Like an outage of Twilio's, it stands in the table `conditions`, shared by all p
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import structlog
 
 from bot.audit.entry import Draft
@@ -50,6 +52,15 @@ class Alarm:
                 log.info("log.trouble_over", what=finding.value, **detail)
         except BotError as error:
             log.error("log.trouble_untold", what=finding.value, because=str(error))
+
+    def end_others(self, finding: Finding, of: Collection[str]) -> None:
+        """Say that it is over for whatever is not there any more, such as an anchor taken out of the setting."""
+        try:
+            names = [name for name in self._open() if name.startswith(f"{finding.value}:")]
+        except BotError:
+            return  # the next start does it
+        for mark in {name.partition(":")[2] for name in names} - set(of):
+            self.end(finding, mark)
 
     def _open(self) -> frozenset[str]:
         with self._database.read() as connection:

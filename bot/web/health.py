@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
 from bot.sinks.address import sink_name
-from bot.storage import checkpoints, entries, migrate, nodes, schema, sinks
+from bot.storage import anchors, checkpoints, entries, migrate, nodes, schema, sinks
 from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
@@ -66,6 +66,7 @@ def metrics() -> Response:
         seen = nodes.last_seen(connection, "worker")
         sink = services().settings.audit_sink
         lag = sinks.lag(connection, sink_name(sink), size, datetime.now(UTC)) if sink else None
+        anchored = anchors.last_received(connection)
     _gauge(registry, "bot_log_entries", "Entries in the audit log", size)
     _gauge(
         registry, "bot_log_unsigned_entries", "Entries after the last checkpoint", size - (latest[0] if latest else 0)
@@ -80,6 +81,11 @@ def metrics() -> Response:
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
     age = (datetime.now(UTC) - seen).total_seconds() if seen else -1
     _gauge(registry, "bot_worker_heartbeat_age_seconds", "Since a worker was last alive; -1 if never", age)
+    ages = Gauge(
+        "bot_log_anchor_age_seconds", "Since an anchor last received a checkpoint", ["anchor"], registry=registry
+    )
+    for anchor, at in anchored.items():
+        ages.labels(anchor).set((datetime.now(UTC) - at).total_seconds())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.audit.alarm import Alarm
 from bot.audit.anchors.anchor import AnchorFailed
 from bot.audit.anchors.choice import chosen
 from bot.audit.anchors.desk import Desk
@@ -309,6 +310,18 @@ def test_outage_is_told_once_and_its_end_too_and_then_the_newest_note_is_sent(be
     until_sent(bench, receiver, 5)
     assert received(receiver)[-1] == newest
     assert bench.findings() == [("raised", Finding.LOG_NOT_ANCHORED), ("cleared", Finding.LOG_NOT_ANCHORED)]
+    assert bench.conditions() == frozenset()
+
+
+def test_anchor_that_was_taken_out_while_it_failed_is_told_of_no_longer(bench: Bench, receiver: Receiver) -> None:
+    receiver.answers = [503] * 3
+    signed(bench)
+    until_sent(bench, receiver, 3)
+    alarm = Alarm(bench.database, bench.journal)
+    alarm.end_others(Finding.LOG_NOT_ANCHORED, {desk(bench, receiver).mark})
+    assert len(bench.conditions()) == 1
+    alarm.end_others(Finding.LOG_NOT_ANCHORED, set())
+    assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_ANCHORED)]
     assert bench.conditions() == frozenset()
 
 

@@ -47,7 +47,7 @@ class Desk:
         self._again = again
         self._tries_untold = tries_untold
         self._alarm = Alarm(database, journal)
-        self._mark = sha256(anchor.name.encode()).hexdigest()[:8]
+        self.mark = sha256(anchor.name.encode()).hexdigest()[:8]
 
     def look(self) -> None:
         """Send, if it is time to. Raises nothing but what is a mistake in this program."""
@@ -75,7 +75,7 @@ class Desk:
             return
         self._journal.write(lambda transaction: anchors.received(transaction, self._anchor.name, turn.size, receipt))
         log.info("anchor.received", anchor=self._anchor.name, size=turn.size)
-        self._alarm.end(Finding.LOG_NOT_ANCHORED, of=self._mark, anchor=self._anchor.name)
+        self._alarm.end(Finding.LOG_NOT_ANCHORED, of=self.mark, anchor=self._anchor.name)
 
     def _failed(self, turn: anchors.Turn, why: str) -> None:
         tries = turn.tries + 1
@@ -85,4 +85,4 @@ class Desk:
             lambda transaction: anchors.failed(transaction, self._anchor.name, turn.size, tries, again_in)
         )
         if tries > self._tries_untold:
-            self._alarm.ring(Finding.LOG_NOT_ANCHORED, why, of=self._mark, anchor=self._anchor.name)
+            self._alarm.ring(Finding.LOG_NOT_ANCHORED, why, of=self.mark, anchor=self._anchor.name)
