@@ -25,8 +25,8 @@ The map, from the inside out; imports point this way only::
     worker       what falls due: holds that run out, open outcomes, dead claims; the signer
     web/         blueprints, and error -> HTTP in one place
     app, cli, demo, gunicorn_conf   wiring, commands, the demo, the web server's settings
-    audit_export_cli, audit_signer_cli, cli_keeping, cli_common   the commands that hand the log out, those around its
-                 signer, those about what is kept and who may change it, and what all commands share
+    audit_export_cli, audit_signer_cli, cli_keeping, cli_privacy, cli_common   the commands that hand the log out, those
+                 around its signer, those about what is kept and who may change it, and what all commands share
     gunicorn_worker   the web server's workers, which log and show nothing of a broken request
     simulator/   a stand-in for Twilio over real HTTP; imports nothing of the rest
 

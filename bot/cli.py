@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from bot import cli_keeping, logs
+from bot import cli_keeping, cli_privacy, logs
 from bot import demo as demo_room
 from bot.app import signing_loop, warn_of_what_is_absent, wire
 from bot.audit.archive_check import is_archive
@@ -295,4 +295,5 @@ def _signer(services: Services) -> LogSigner:
 
 
 main.add_command(cli_keeping.grant_sql)
+main.add_command(cli_privacy.privacy)
 audit.add_command(cli_keeping.archive)

@@ -73,8 +73,9 @@ def archive(before: datetime, prune: bool, folder: Path) -> None:
     start, end = checked.manifest.start.size, checked.manifest.end.size
     click.echo(f"Archived the entries {start} to {end - 1} in {folder}, and read them back. Digest {checked.digest}.")
     if prune:
-        removed = pruning.prune(bot.database, bot.journal, folder, vkey)
-        click.echo(f"Removed {removed} entries from the database; the log begins there at entry {end}.")
+        for base in pruning.prune(bot.database, bot.journal, folder, vkey):
+            click.echo(f"Removed the entries before {base.size} from the database.")
+        click.echo(f"The database's log begins at entry {end}.")
 
 
 def _refuse_pruning(bot: Services, before: datetime, limit: datetime) -> None:

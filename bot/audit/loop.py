@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 3.0
 
 log = structlog.get_logger(__name__)
 

@@ -14,6 +14,8 @@ from bot.errors import LogError
 
 Proof = tuple[bytes, ...]
 Span = tuple[int, int]
+Piece = tuple[int, bytes]
+"""A full subtree in its place: how many leaves it has (a power of two), and its root. A leaf is one of width 1."""
 
 
 class ProofError(LogError, ValueError):
@@ -28,10 +30,19 @@ def prove_inclusion(
     `leaves` are leaf *hashes*, in order, as many as are missing from `base` to `size`; `base` stands for a prefix that
     is not there any more, and no wanted leaf may lie in it. Raises `ProofError`.
     """
-    base = base or Frontier()
-    spans = {index: _siblings(index, size, base.size) for index in wanted}
-    known = _roots(leaves, size, {span for path in spans.values() for span in path}, base)
-    return {index: tuple(known[span] for span in path) for index, path in spans.items()}
+    return prove_over(((1, leaf) for leaf in leaves), size, wanted, base)
+
+
+def prove_over(
+    pieces: Iterable[Piece], size: int, wanted: Iterable[int], base: Frontier | None = None
+) -> dict[int, Proof]:
+    """The same, with the roots of full subtrees in place of leaves wherever no leaf below them is wanted."""
+    base, places = base or Frontier(), list(wanted)
+    needed = {span for index in places for span in _siblings(index, size, base.size)}
+    known = _roots(pieces, size, needed, base)
+    if len(known) < len(needed):
+        raise ProofError("a wanted entry lies in a subtree of which only the root was given")
+    return {index: tuple(known[span] for span in _siblings(index, size, base.size)) for index in places}
 
 
 def prove_consistency(leaves: Iterable[bytes], older: int, size: int, base: Frontier | None = None) -> Proof:
@@ -45,7 +56,7 @@ def prove_consistency(leaves: Iterable[bytes], older: int, size: int, base: Fron
     if older in {0, size}:
         return ()
     spans = list(_seam(older, size))
-    known = _roots(leaves, size, set(spans), base)
+    known = _roots(((1, leaf) for leaf in leaves), size, set(spans), base)
     return tuple(known[span] for span in spans)
 
 
@@ -128,17 +139,17 @@ def _way_down(
         start, stop = chosen
 
 
-def _roots(leaves: Iterable[bytes], size: int, wanted: set[Span], base: Frontier) -> dict[Span, bytes]:
+def _roots(pieces: Iterable[Piece], size: int, wanted: set[Span], base: Frontier) -> dict[Span, bytes]:
     """The roots of the wanted subtrees: the full ones as they fill up, the ragged ones at the right edge at the end."""
     known: dict[Span, bytes] = {}
     stack = list(_spans(base))
     known.update((span, root) for span, root in stack if span in wanted)
     position = base.size
-    for leaf in leaves:
-        if position == size:
-            raise ProofError(f"there are more leaves than the {size} of the tree")
-        start, node = position, leaf
-        position += 1
+    for width, root in pieces:
+        start, node = position, root
+        position += width
+        if position > size or start % width:
+            raise ProofError(f"there are more leaves than the {size} of the tree, or a subtree is not in its place")
         if (start, position) in wanted:
             known[start, position] = node
         while stack and position - start == start - stack[-1][0][0]:

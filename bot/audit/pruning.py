@@ -113,8 +113,10 @@ def _told(type_: str, start: int, end: Frontier, digest: str) -> Draft:
     return Draft(type=type_, actor="operator", detail=detail)
 
 
-def prune(database: Database, journal: Journal, folder: Path, vkey: str, step: int = STEP_ENTRIES) -> int:
-    """Remove from the database what this archive has; how many entries that were.
+def prune(
+    database: Database, journal: Journal, folder: Path, vkey: str, step: int = STEP_ENTRIES
+) -> Iterator[Frontier]:
+    """Remove from the database what this archive has, step by step; the base after each.
 
     The archive is verified again, and compared with what is to be removed, entry by entry. Raises `ArchiveError`.
     """
@@ -124,17 +126,16 @@ def prune(database: Database, journal: Journal, folder: Path, vkey: str, step: i
     if checked.problems:
         raise ArchiveError(f"The archive does not verify, so nothing was removed: {checked.problems[0]}.")
     end = checked.manifest.end
-    if base.size == end.size and base == end:
-        return 0
+    if base == end:
+        return
     if checked.trees.get(base.size) != base:
         raise ArchiveError("The archive does not begin where the database's log begins, so nothing was removed.")
     if base.extend(map(leaf_hash, _bodies(database, base.size, end.size))) != end:
         raise ArchiveError("The archive and the database differ, so nothing was removed: verify the log.")
-    removed = end.size - base.size
     while base != end:
         leaves = map(leaf_hash, _bodies(database, base.size, min(base.size + step, end.size)))
         base = journal.write(_step(base, base.extend(leaves), checked.digest))
-    return removed
+        yield base
 
 
 def _step(base: Frontier, target: Frontier, digest: str) -> Callable[[Transaction], Frontier]:

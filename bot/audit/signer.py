@@ -15,7 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -144,7 +144,8 @@ class Signer:
                 time.sleep(LOCK_RETRY_SECONDS)
             yield
         finally:
-            os.close(lock)
+            with suppress(OSError):  # released all the same
+                os.close(lock)
 
     def _try_lock(self, descriptor: int) -> bool:
         try:

@@ -94,6 +94,8 @@ SENTENCES: dict[str, str] = {
     "key.rotation_begun": "{who} made the next key ({coming}), which signs the log beside the current one ({going}).",
     "key.rotation_finished": "{who} made the next key ({coming}) the current one; {going} signs no more.",
     "log.heartbeat": "Nothing had been written for an hour; the log is alive.",
+    "privacy.erased": "{who} erased what was kept of callers' numbers{calls}.",
+    "privacy.shown": "{who} looked up how much is kept of a caller's number{calls}.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
     "log.write_failed": "The log could not be written{between}{because}{turned_away}.",
@@ -438,6 +440,10 @@ class _Pieces:
     def up_to(self) -> str:
         first, end = self._more("from"), self._more("size")
         return f" from entry {first} up to {end}" if first and end else ""
+
+    def calls(self) -> str:
+        count = self._more("calls")
+        return f" ({count} call{'' if count == '1' else 's'})" if count else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

@@ -48,7 +48,7 @@ FOUND = {
 VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}
 STATES = {"ended": "over", "absent": "absent: nothing was recorded", "failed": "failed", "stopped": "stopped for good"}
-ASKED = ("call", "actor", "source", "outcome", "type", "from", "to")
+ASKED = ("call", "number", "actor", "source", "outcome", "type", "from", "to")
 FIELDS = {
     "payment-card-number": "the card number",
     "expiration-date": "the expiry date",

@@ -34,9 +34,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which entries; every one of them has an index with the position, so that a page costs the same at any depth."""
+    """Which entries; every one of them has an index with the position, so that a page costs the same at any depth.
+
+    `calls`: of any of these calls, such as those of one number.
+    """
 
     call: str | None = None
+    calls: tuple[str, ...] | None = None
     actor: str | None = None
     source: str | None = None
     outcome: str | None = None
@@ -83,6 +87,8 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(entries.c[name] == value)
+    if wanted.calls is not None:
+        query = query.where(entries.c.call.in_(wanted.calls))
     if wanted.since is not None:
         query = query.where(entries.c.at >= wanted.since)
     if wanted.until is not None:

@@ -106,7 +106,12 @@ callers = Table(
 )
 """All that is kept of a caller's number, beside the log, so that it can be erased: a row without both was."""
 Index("ix_callers_digest_call", callers.c.digest, callers.c.call)
-Index("ix_callers_at_call", callers.c.at, callers.c.call)
+Index(
+    "ix_callers_at",
+    callers.c.at,
+    sqlite_where=callers.c.last_four.isnot(None),
+    postgresql_where=callers.c.last_four.isnot(None),
+)
 
 conditions = Table(
     "conditions",

@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from bot import logs
-from bot.audit.check import verify_database
+from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Journal
 from bot.audit.keys import create_signing_key
@@ -29,6 +29,7 @@ from bot.simulator.client import SimulatorClient
 from bot.storage import checkpoints, migrate, nodes, rights
 from bot.storage.engine import Database
 from bot.worker import Worker
+from tests.audit.old_log import old_log
 from tests.conftest import ALICE, CAROL
 from tests.simulator.process import ACCOUNT, TOKEN, Simulator
 from tests.support.postgres import Server
@@ -298,3 +299,26 @@ def test_commands_work_under_the_bots_role_too(house: House, tmp_path: Path) -> 
         reply = CliRunner().invoke(main, arguments, input=typed, env=env)
         assert (arguments, reply.exit_code, reply.stderr) == (arguments, 0, "")
     assert CliRunner().invoke(main, ["grant-sql", house.bot]).stdout == rights.grants(house.bot)
+
+
+# Removing archived entries is the owner's
+
+
+def test_owner_prunes_and_the_bot_role_cannot(house: House, tmp_path: Path) -> None:
+    owner, bot = Database(house.owner_url), Database(house.bot_url)
+    log = old_log(owner, house.owner_url, tmp_path)
+    as_bot = {"DATABASE_URL": house.bot_url}
+    options = ["audit", "archive", "--before", "2015-01-01"]
+    refused = log.run(*options, "--prune", str(tmp_path / "old"), **as_bot)
+    assert (refused.exit_code, "run this as the owner of the tables" in refused.stderr) == (2, True)
+    assert not (tmp_path / "old").exists()
+    assert log.run(*options, str(tmp_path / "old"), **as_bot).exit_code == 0, "archiving is the bot's too"
+    assert log.archive("old", "--prune").exit_code == 0
+    journal = Journal(bot, "after")
+    journal.append(Draft(type="tested"))
+    assert log.positions()[0] == 512
+    assert verify_database(bot, read_vkey(tmp_path / "signing-key.pem.vkey")).ok is True
+    with pytest.raises(DBAPIError, match="permission denied"), bot.write() as connection:
+        connection.execute(text("DELETE FROM entries WHERE position < 512"))
+    for database in (owner, bot):
+        database.close()

@@ -48,6 +48,9 @@ COMMANDS = [
     ["audit", "archive"],
     ["grant-sql"],
     ["audit", "anchors"],
+    ["privacy"],
+    ["privacy", "show"],
+    ["privacy", "erase"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40

@@ -36,7 +36,14 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("call", name=op.f("pk_callers")),
     )
-    op.create_index("ix_callers_at_call", "callers", ["at", "call"], unique=False)
+    op.create_index(
+        "ix_callers_at",
+        "callers",
+        ["at"],
+        unique=False,
+        sqlite_where=sa.text("last_four IS NOT NULL"),
+        postgresql_where=sa.text("last_four IS NOT NULL"),
+    )
     op.create_index("ix_callers_digest_call", "callers", ["digest", "call"], unique=False)
     known = _KNOWN[op.get_bind().dialect.name]
     op.execute(
