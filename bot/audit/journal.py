@@ -41,12 +41,18 @@ T = TypeVar("T")
 # Made once: building a statement costs more than running it.
 _CLOCK = select(func.clock_timestamp())
 _HEAD = select(schema.head.c.size, schema.head.c.frontier).where(schema.head.c.id == 1).with_for_update()
+_LOCK = _HEAD.subquery()
+_HEAD_WITH_CLOCK = select(_LOCK.c.size, _LOCK.c.frontier, func.clock_timestamp().label("now"))
+"""The clock stands outside the locking query, or it would show the time before the wait for the lock."""
+
 _APPEND = insert(schema.entries)
 _GROW = (
     update(schema.head)
     .where(schema.head.c.id == 1)
     .values(size=bindparam("grown_size"), frontier=bindparam("grown_frontier"))
 )
+_APPEND_ONE_AND_GROW = insert(schema.entries).add_cte(_GROW.cte("grown"))
+"""Both in one round trip; SQLite, where there is none, knows no such statement."""
 
 
 @dataclass
@@ -227,11 +233,11 @@ class Journal:
 def append_all(transaction: Transaction, node: str) -> None:
     """Give the drafts their place and time under the head's lock, and extend the tree."""
     connection = transaction.connection
-    row = connection.execute(_HEAD).one_or_none()
+    row = connection.execute(_HEAD if transaction.is_sqlite else _HEAD_WITH_CLOCK).one_or_none()
     if row is None:
         raise LogError("The log has no head: run `bot init-db` first.")
     frontier = Frontier.from_bytes(row.size, bytes(row.frontier))
-    at = transaction.now()
+    at = transaction.now() if transaction.is_sqlite else row.now.astimezone(UTC)
     bodies = [encode(draft, at, node) for draft in transaction.drafts]
     leaves = [leaf_hash(body) for body in bodies]
     rows = [
@@ -248,9 +254,13 @@ def append_all(transaction: Transaction, node: str) -> None:
         }
         for index, (draft, body, leaf) in enumerate(zip(transaction.drafts, bodies, leaves, strict=True))
     ]
-    connection.execute(_APPEND, rows)
     grown = frontier.extend(leaves)
-    connection.execute(_GROW, {"grown_size": grown.size, "grown_frontier": grown.to_bytes()})
+    growth = {"grown_size": grown.size, "grown_frontier": grown.to_bytes()}
+    if len(rows) == 1 and not transaction.is_sqlite:
+        connection.execute(_APPEND_ONE_AND_GROW, rows[0] | growth)
+        return
+    connection.execute(_APPEND, rows)
+    connection.execute(_GROW, growth)
 
 
 def _draft_of(gap: Gap) -> Draft:

@@ -109,7 +109,7 @@ def test_start_is_told_when_the_database_is_there(settings: Settings, database_u
     migrate.upgrade(database)
     life.beat()
     with database.read() as connection:
-        (started,) = entries.oldest(connection, entries.Filter(), None, 10)
+        (started,) = entries.oldest(connection, entries.Filter(type="process.started"), None, 10)
     assert started.fields["detail"]["began"] < started.fields["at"]
     database.close()
 
