@@ -21,8 +21,8 @@ REST_SECONDS = 60.0
 
 
 class Patrol:
-    """`signed()` gives the tree that was signed last, `start()` that of what is not in the database any more, such as an
-    archive. For one thread.
+    """`signed()` gives the tree that was signed last, `start()` that of what is in the database no more, such as an
+    archived prefix. For one thread.
     """
 
     def __init__(
