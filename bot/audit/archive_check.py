@@ -14,7 +14,7 @@ from bot.audit.checkpoint import Checkpoint, CheckpointError, parse_and_verify
 from bot.audit.entry import MAX_BYTES
 from bot.audit.manifest import MANIFEST, ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
-from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY
+from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY, share_a_key
 
 MULTIPLE = 256
 MANIFEST_BYTES_MAX = 262_144
@@ -49,7 +49,7 @@ def verify_archive(folder: Path, vkey: str | None, notes: Iterable[str] = (), si
     manifest = Manifest.from_bytes(content)
     problems: list[str] = []
     note, enclosed = (_text(folder / name, manifest, problems) for name in (CHECKPOINT, VKEY))
-    if vkey is not None and enclosed.removesuffix("\n") != vkey:
+    if vkey is not None and not share_a_key(enclosed.removesuffix("\n"), vkey):
         problems.append(f"the key in {VKEY} is not the one to verify with")
     key = vkey or enclosed.removesuffix("\n")
     wanted = [one for one in _signed(notes, key, problems) if manifest.start.size < one.size <= manifest.end.size]

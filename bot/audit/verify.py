@@ -97,7 +97,7 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, has
         check.note("this export is not finished: the command that makes it has to be run again")
     note = check.read(folder / CHECKPOINT)
     enclosed = check.read(folder / VKEY).removesuffix("\n")
-    if vkey is not None and not _share_a_key(enclosed, vkey):
+    if vkey is not None and not share_a_key(enclosed, vkey):
         check.note(f"the key in {VKEY} is not the one to verify with")
     try:
         with (folder / ENTRIES).open("rb") as file:
@@ -112,7 +112,7 @@ def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Rep
     """The quick way for an export without fault; what is wrong with another one, the check line by line says."""
     check = _Check(deep=False)
     note, enclosed = check.read(folder / CHECKPOINT), check.read(folder / VKEY).removesuffix("\n")
-    if (folder / UNFINISHED).exists() or (vkey is not None and not _share_a_key(enclosed, vkey)):
+    if (folder / UNFINISHED).exists() or (vkey is not None and not share_a_key(enclosed, vkey)):
         return None
     try:
         signed = parse_and_verify(note, vkey or enclosed)
@@ -124,7 +124,7 @@ def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Rep
     return Report(ok=True, size=frontier.size, root=frontier.root().hex(), problems=(), checkpoints_checked=1)
 
 
-def _share_a_key(some: str, others: str) -> bool:
+def share_a_key(some: str, others: str) -> bool:
     return not set(some.split("\n")).isdisjoint(others.split("\n"))
 
 

@@ -12,12 +12,14 @@ from sqlalchemy import text, update
 from bot.audit import pruning
 from bot.audit.archive_check import verify_archive
 from bot.audit.check import read_vkey, verify_database
+from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
 from bot.audit.manifest import ArchiveError
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.pruning import months_before
 from bot.storage import schema
 from bot.storage.engine import Database
+from tests.audit.examples import OTHER_KEY
 from tests.audit.old_log import NEW_ENTRIES, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
@@ -221,6 +223,20 @@ def test_archive_of_another_part_removes_nothing(log: OldLog) -> None:
     with pytest.raises(ArchiveError, match="does not begin where"):
         list(pruning.prune(log.database, log.journal, log.folder / "second", vkey(log)))
     assert log.positions()[0] == 256
+
+
+def test_archive_stays_good_when_the_signing_key_is_rotated(log: OldLog) -> None:
+    earlier = vkey(log)
+    assert log.archive("old").exit_code == 0
+    for step in ("begin", "finish"):
+        assert log.run("audit", "rotate-key", step).exit_code == 0
+        assert log.run("audit", "checkpoint").exit_code == 0
+    assert vkey(log) != earlier
+    assert log.archive("old", "--prune").exit_code == 0
+    assert log.verify("old").exit_code == 0
+    assert log.verify().exit_code == 0
+    other = make_vkey("example.org/log", OTHER_KEY.public_key())
+    assert verify_archive(log.folder / "old", other).problems[0] == "the key in log.vkey is not the one to verify with"
 
 
 # What an owner of the database could try
