@@ -34,7 +34,7 @@ class Past(Transaction):
 
 def append_old(database: Database, count: int, at: datetime) -> None:
     with database.write() as connection:
-        past = Past(connection, database.is_sqlite)
+        past = Past(connection, is_sqlite=True)  # whatever the database: PostgreSQL's own clock is not asked then
         past.at = at
         for number in range(count):
             past.append(Draft(type="hold.opened", actor="alice", source="agent", call=CALL, detail={"n": number}))
