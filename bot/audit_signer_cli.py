@@ -115,7 +115,8 @@ def anchored_database(report: Report, database: Database, sources: Sequence[Path
     """The report on the database's log with what the anchors tell."""
     anchors = _read(sources, vkeys)
     with database.read() as connection:
-        return with_anchors(report, entries.bodies(connection, 0, anchors.size), anchors)
+        base = entries.base(connection)
+        return with_anchors(report, entries.bodies(connection, base.size, anchors.size), anchors, base=base)
 
 
 def anchored_export(report: Report, folder: Path, sources: Sequence[Path], vkeys: str) -> Report:

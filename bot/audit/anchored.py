@@ -64,14 +64,19 @@ def read_sources(sources: Iterable[Path], vkeys: str) -> Anchors:
     return Anchors(tuple(sorted(found, key=lambda one: one[1].size)), tuple(problems[:SHOWN_MAX]), left_out)
 
 
-def compare(bodies: Iterable[bytes], anchors: Anchors, cut: str = "its tail was cut") -> list[str]:
+def compare(
+    bodies: Iterable[bytes], anchors: Anchors, cut: str = "its tail was cut", base: Frontier | None = None
+) -> list[str]:
     """What is wrong, one sentence each; one pass over the entries, in O(log n) memory. `cut` says what it means that
-    an anchored checkpoint is larger.
+    an anchored checkpoint is larger. `base` is the tree over what comes before `bodies` and lives in an archive: what
+    was anchored within it can be compared only with the archive.
     """
     leaves = map(leaf_hash, bodies)
-    frontier = Frontier()
+    frontier = base or Frontier()
     problems = []
     for place, checkpoint in anchors.checkpoints:
+        if base is not None and checkpoint.size < base.size:
+            continue
         frontier = frontier.extend(islice(leaves, checkpoint.size - frontier.size))
         if frontier.size < checkpoint.size:
             problems.append(
@@ -86,9 +91,15 @@ def compare(bodies: Iterable[bytes], anchors: Anchors, cut: str = "its tail was 
     return problems[:SHOWN_MAX]
 
 
-def with_anchors(report: Report, bodies: Iterable[bytes], anchors: Anchors, cut: str = "its tail was cut") -> Report:
+def with_anchors(
+    report: Report,
+    bodies: Iterable[bytes],
+    anchors: Anchors,
+    cut: str = "its tail was cut",
+    base: Frontier | None = None,
+) -> Report:
     """The report with what the anchors tell, first."""
-    problems = (*compare(bodies, anchors, cut), *anchors.problems, *report.problems)[:MAX_PROBLEMS]
+    problems = (*compare(bodies, anchors, cut, base), *anchors.problems, *report.problems)[:MAX_PROBLEMS]
     return replace(report, ok=not problems, problems=problems)
 
 

@@ -21,18 +21,22 @@ REST_SECONDS = 60.0
 
 
 class Patrol:
-    """`signed()` gives the tree that was signed last. For one thread."""
+    """`signed()` gives the tree that was signed last, `start()` that of what is in the database no more, such as an
+    archived prefix. For one thread.
+    """
 
     def __init__(
         self,
         read: ReadBodies,
         signed: Callable[[], Frontier],
         *,
+        start: Callable[[], Frontier] = Frontier,
         piece_entries: int = PIECE_ENTRIES,
         rest_seconds: float = REST_SECONDS,
     ) -> None:
         self._read = read
         self._signed = signed
+        self._start = start
         self._piece = piece_entries
         self._rest = rest_seconds
         self._target: Frontier | None = None
@@ -46,7 +50,7 @@ class Patrol:
         if self._target is None:
             if time.monotonic() < self._next_at:
                 return False
-            self._target, self._seen = self._signed(), Frontier()
+            self._target, self._seen = self._signed(), self._start()
         try:
             return self._advance(self._target)
         except BaseException:

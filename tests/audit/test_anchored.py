@@ -205,3 +205,13 @@ def test_time_stamps_are_written_out_and_the_printed_commands_verify_them(bench:
     second.write_bytes(first.read_bytes())
     found = run(bench, "verify", "--anchor", folder)
     assert (found.exit_code, "is not of the note beside it" in found.output) == (1, True)
+
+
+def test_log_whose_beginning_is_archived_is_compared_from_there(anchor: Path) -> None:
+    """What was anchored within the archive can be compared only with that."""
+    log = bodies(max(SIZES))
+    base = Frontier().extend(map(leaf_hash, log[:8]))
+    anchors = read_sources([anchor], VKEY)
+    assert compare(log[8:], anchors, base=base) == []
+    assert compare([*log[8:-1], b'{"other":1}'], anchors, base=base) != []
+    assert compare(log[8:-1], anchors, base=base) != []

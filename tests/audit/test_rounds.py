@@ -121,8 +121,15 @@ def test_thinning_leaves_a_log_that_verifies(bench: Bench) -> None:
         bench.signer.sign()
     long_ago = schema.to_micros(datetime(2026, 1, 1, tzinfo=UTC))
     bench.tamper("UPDATE checkpoints SET at = :at", at=long_ago)
+    for size, receipt in ((2, b"token"), (3, None), (4, None)):
+        bench.tamper(
+            "INSERT INTO anchorings (anchor, size, at, receipt, tries) VALUES ('a', :size, :at, :receipt, 0)",
+            size=size,
+            at=long_ago,
+            receipt=receipt,
+        )
     bench.rounds().make()
-    assert signed_sizes(bench) == [6]
+    assert signed_sizes(bench) == [2, 4, 6]
     assert bench.verify().ok
 
 
@@ -248,6 +255,17 @@ def test_the_patrol_misses_what_is_missing() -> None:
     patrol = Patrol(lambda a, b: bodies(8)[a:b], lambda: tree(bodies(10)))
     with pytest.raises(LogDoesNotExtend, match="2 of the entries 0 to 9 are missing"):
         patrol.step()
+
+
+def test_the_patrol_begins_after_what_was_archived() -> None:
+    read: list[tuple[int, int]] = []
+
+    def live(start: int, stop: int) -> list[bytes]:
+        read.append((start, stop))
+        return bodies(10)[start:stop]
+
+    assert Patrol(live, lambda: tree(bodies(10)), start=lambda: tree(bodies(4))).step()
+    assert read == [(4, 10)]
 
 
 def test_an_empty_log_is_whole() -> None:
