@@ -66,6 +66,11 @@ def audit_export(
     vkeys = _vkeys(services)
     note = (unfinished_note(folder, vkeys) if part is None else None) or _fresh_note(services)
     log = signed_log(services.database, note, vkeys)
+    if part is None and log.base.size:
+        raise UsageError(
+            f"The first {log.base.size} entries live in an archive only: hand that out, and export the rest as a part"
+            " (--from)."
+        )
     if older_note is not None:
         log.older(older_note)
     _note_export(services, log, {name: value for name, value in asked.items() if value}, calls)
@@ -110,9 +115,6 @@ def _write_whole(
     progress: Callable[[int], None],
     finish: Callable[[Path], None] | None,
 ) -> int:
-    if log.base.size:
-        raise UsageError(f"The first {log.base.size} entries live in an archive: export a part (--from).")
-
     def end(made: Path) -> None:
         if older_note is not None:
             write_consistency(made, log, older_note)

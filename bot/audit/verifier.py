@@ -142,7 +142,7 @@ def read_note(text: str, keys: dict[str, Ed25519PublicKey], trusted: set[str]) -
             except InvalidSignature:
                 raise ValueError(f"the signature of {key} under a checkpoint is wrong") from None
             signers.add(key)
-    need(signers & trusted, f"a checkpoint of {found[2]} is signed by none of the keys, but by another log or person")
+    need(signers & trusted, f"a checkpoint of {found[2]} ({found[3]} entries) is signed by none of the keys given")
     return Note(found[2], int(found[3]), b64decode(found[4]), frozenset(signers))
 
 

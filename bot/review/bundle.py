@@ -25,13 +25,18 @@ _CALL_SID = re.compile(rb"CA[0-9a-fA-F]{32}")
 
 
 def signed_log(database: Database, note: str, vkeys: str) -> Signed:
-    """The log up to a checkpoint, read from the database piece by piece. `vkeys` are the log's keys, one a line."""
+    """The log up to a checkpoint, read from the database piece by piece, from where it begins there.
+
+    `vkeys` are the log's keys, one a line.
+    """
 
     def read(start: int, stop: int) -> Iterator[bytes]:
         with database.read() as connection:
             yield from entries.bodies(connection, start, stop)
 
-    return Signed(note, vkeys, read)
+    with database.read() as connection:
+        base = entries.base(connection)
+    return Signed(note, vkeys, read, base)
 
 
 def write_evidence(
