@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -76,8 +76,10 @@ class Log:
 
 
 @pytest.fixture
-def log(tmp_path: Path, database_url: str) -> Log:
-    return Log(tmp_path, database_url)
+def log(tmp_path: Path, database_url: str) -> Iterator[Log]:
+    log = Log(tmp_path, database_url)
+    yield log
+    log.database.close()
 
 
 def events(of: Running) -> list[Mapping[str, str]]:
