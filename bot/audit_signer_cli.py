@@ -21,6 +21,7 @@ from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import ENTRIES, Report
 from bot.cli_common import open_services, plainly
 from bot.errors import UsageError
+from bot.life.process import Life
 from bot.settings import Settings
 from bot.storage import anchors as anchorings
 from bot.storage import entries
@@ -44,10 +45,13 @@ def audit_signer() -> None:
     stopping: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _frame: stopping.append(received))
-    loop.start()
-    while not stopping:
-        time.sleep(LOOK_SECONDS)
-    loop.stop()
+    life = Life(services.journal, "signer", settings)
+    life.beat_beside()
+    with life.living():
+        loop.start()
+        while not stopping:
+            time.sleep(LOOK_SECONDS)
+        loop.stop()
     services.control.close()
     services.database.close()
 

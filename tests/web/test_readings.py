@@ -19,6 +19,9 @@ READINGS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Every endpoint that shows something of the log, how it is asked, and what its entry says of it."""
 
+ELSEWHERE = {"review.look_for_number", "review.call_evidence"}
+"""The one only leads to `review.index`; the other has tests of its own, for it needs a signed checkpoint."""
+
 TYPES = {"review.csv": "log.exported", "review.verify": "log.verified"}
 
 
@@ -26,7 +29,7 @@ def test_every_way_of_reading_is_in_the_table(web_bench: Bench) -> None:
     """A new page under /review, or of entries in the API, gets its entry and its line."""
     rules = web_bench.app.url_map.iter_rules()
     reading = {str(one.endpoint) for one in rules if str(one).startswith("/review") or "entries" in str(one)}
-    assert reading == set(READINGS)
+    assert reading == set(READINGS) | ELSEWHERE
 
 
 @pytest.mark.parametrize("endpoint", sorted(READINGS))
