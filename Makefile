@@ -40,9 +40,11 @@ format: $(DEV) ## put the code into the common style
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(DEV) ## how fast a pause is, beside a naive bot and the floor (BENCH_ARGS=)
+bench: $(DEV) ## how fast a pause is, beside a naive bot and the floor, and what the log costs (BENCH_ARGS=)
 	@$(BIN)/python -m tests.support.install postgresql
 	@$(BIN)/python -m bench $(BENCH_ARGS)
+	@echo
+	@$(BIN)/python -m bench log $(filter --quick,$(BENCH_ARGS))
 
 soak: $(DEV) ## the long runs: hundreds of SIGKILLs under load, then the state machine (SOAK_ARGS=, MACHINE_EXAMPLES=)
 	@$(BIN)/python -m tests.support.install postgresql

@@ -12,6 +12,7 @@
     ledger      whether the bot's log verifies and holds every pause that was answered 200
     report      figures with their goals beside them
     run         all of it in order
+    log/        what the log costs, in a run of its own: `python -m bench log`
 
 All times are compared with the delay of the stand-in: a pause cannot be faster than Twilio. A goal that is missed is
 printed as NOT REACHED and is never an error, for the machine may be busy with something else.

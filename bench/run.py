@@ -63,7 +63,7 @@ class Run:
 
     def all(self) -> None:
         _say(f"Times are multiples of the {DELAY_SECONDS * 1000:.0f} ms after which the stand-in for Twilio answers.")
-        _say(_machine())
+        _say(machine_words())
         if self._plan.is_quick:
             _say("A quick run: it shows that everything works, its figures mean little.")
         needs_server = "postgresql" in self._plan.databases
@@ -117,7 +117,8 @@ class Run:
     def _measure_bot(self, name: str, server: Server | None) -> None:
         plan, folder = self._plan, self._folder / name
         url = server.new_database() if server and name == "postgresql" else f"sqlite:///{folder / 'bot.sqlite3'}"
-        _say(f"\nThe bot on {_database(url)}, both of Procfile's processes, WEB_CONCURRENCY={subjects.WEB_CONCURRENCY}")
+        web = f"WEB_CONCURRENCY={subjects.WEB_CONCURRENCY}"
+        _say(f"\nThe bot on {database_words(url)}, both of Procfile's processes, {web}")
         with subjects.bot(folder, self._standin, url) as bot:
             singles = load.one_at_a_time(bot.target, plan.singles)
             burst = load.at_once(bot.target, plan.burst, plan.rounds)
@@ -153,7 +154,8 @@ class Run:
         used += [(self._standin.cpu_seconds() - theirs) / seconds, (time.process_time() - ours) / seconds]
 
 
-def _machine() -> str:
+def machine_words() -> str:
+    """What it is, and whether it is busy with something else."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load_average = os.getloadavg()[0]
     busy = ": BUSY WITH SOMETHING ELSE, so what follows is too slow" if load_average > BUSY else ""
@@ -161,7 +163,7 @@ def _machine() -> str:
     return f"This machine: {machine}, load average before the run {load_average:.2f}{busy}."
 
 
-def _database(url: str) -> str:
+def database_words(url: str) -> str:
     """Product, version and how it commits."""
     if url.startswith("sqlite"):
         module = sqlite_module()

@@ -8,15 +8,25 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 
+import structlog
 from flask import Flask
 
 from bot import logs
+from bot.audit.alarm import Alarm
+from bot.audit.anchors.choice import chosen
+from bot.audit.anchors.desk import Desk
 from bot.audit.journal import Journal
+from bot.audit.loop import Loop, Part
+from bot.audit.merkle import Frontier
+from bot.audit.patrol import Patrol
+from bot.audit.rounds import Rounds
+from bot.audit.signing import LogSigner
 from bot.control import CallControl
 from bot.delivery import ResultPost
 from bot.keypad import Payments
-from bot.messages import Policy
+from bot.messages import Finding, Policy
 from bot.settings import Settings, signing_key
+from bot.storage import entries, rights
 from bot.storage.engine import Database
 from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
@@ -41,6 +51,8 @@ from bot.web import (
 from bot.web.reports import Reports
 from bot.web.services import Services
 
+log = structlog.get_logger(__name__)
+
 ROOT = Path(__file__).resolve().parent.parent
 THREADS_KEPT_FREE = 0.2
 """The share of the threads that never waits for Twilio, but serves webhooks, pages and health checks."""
@@ -48,6 +60,9 @@ THREADS_KEPT_FREE = 0.2
 
 STOP_AFTER_SECONDS = 5.0
 """How long a pause may stay unproven where PAUSE_FAILURE is `stop`: within the patience of whoever asked for it."""
+
+ANCHOR_LOOK_SECONDS = 1.0
+"""How often it is looked whether an anchor's time has come."""
 
 COMMANDING_MAX = 64
 """How many requests of one process command Twilio at the same time."""
@@ -59,8 +74,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     settings = settings or Settings.read()
     app = Flask(__name__, template_folder=str(ROOT / "templates"), static_folder=str(ROOT / "bot" / "static"))
     app.extensions["bot"] = wire(settings)
+    warn_of_what_is_absent(settings)
     security.set_up(app, settings)
     errors.set_up(app)
+    rights.warn(app.extensions["bot"].database)
     rooms = (auth, agent, agent_payment, webhooks, steps, flow, menu, pay, pay_status, api, review, health)
     for room in rooms:
         app.register_blueprint(room.blueprint)
@@ -101,6 +118,34 @@ def wire(settings: Settings, kind: str = "web") -> Services:
     post = ResultPost(settings.payment_result_url, signing_key(secret.get_secret_value()) if secret else None)
     payments = Payments(control, PaymentSessions(settings), post, settings, reports.keep)
     return Services(settings, database, journal, control, signature, reports, payments)
+
+
+def _archived(database: Database) -> Frontier:
+    """The tree over what lives in archives only."""
+    with database.read() as connection:
+        return entries.base(connection)
+
+
+def signing_loop(services: Services) -> Loop:
+    """The signer with all that it does, for the worker or a process of its own. Raises `KeyFileError`."""
+    settings, database, journal = services.settings, services.database, services.journal
+    signer = LogSigner(settings, database, journal)
+    patrol = Patrol(signer.read, lambda: signer.last().frontier, start=lambda: _archived(database))
+    rounds = Rounds(signer, database, journal, patrol)
+    desks = [Desk(anchor, database, journal) for anchor in chosen(settings)]
+    Alarm(database, journal).end_others(Finding.LOG_NOT_ANCHORED, {desk.mark for desk in desks})
+    return Loop(
+        [
+            Part("signer", settings.audit_checkpoint_seconds, rounds.make),
+            *(Part("anchor", ANCHOR_LOOK_SECONDS, desk.look) for desk in desks),
+        ]
+    )
+
+
+def warn_of_what_is_absent(settings: Settings) -> None:
+    """What can be done without, but not in production."""
+    if settings.is_https and not settings.audit_anchors:
+        log.warning("audit.no_anchor", why="AUDIT_ANCHORS is not set: nobody outside could tell that the log was cut")
 
 
 def node_name(kind: str) -> str:

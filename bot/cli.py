@@ -6,56 +6,38 @@ import re
 import secrets
 import sys
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec, TypeVar
 
 import click
-from tqdm import tqdm
 
+from bot import cli_keeping, cli_privacy, logs
 from bot import demo as demo_room
-from bot import logs
-from bot.app import wire
+from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.audit.archive_check import is_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
-from bot.audit.export import write_export
 from bot.audit.journal import Transaction
 from bot.audit.keys import create_signing_key, load_signing_key, public_vkey
+from bot.audit.parallel import with_jobs
 from bot.audit.signing import LogSigner, write_vkey
-from bot.audit.verify import Report, verify_export
-from bot.errors import BotError, DatabaseUnavailable, LogError, UsageError
+from bot.audit.verify import PROOFS, VKEY, Report, verify_export
+from bot.audit.whole import verify_alone, verify_whole
+from bot.audit_export_cli import COMMANDS as EXPORT_COMMANDS
+from bot.audit_export_cli import say_of_part
+from bot.audit_signer_cli import COMMANDS as SIGNER_COMMANDS
+from bot.audit_signer_cli import anchored_database, anchored_export
+from bot.cli_common import open_services, plainly
+from bot.errors import BotError, UsageError
+from bot.life.process import Life
 from bot.settings import Settings
-from bot.storage import api_keys, checkpoints, entries, migrate, users
+from bot.sinks.stream import copying
+from bot.storage import api_keys, migrate, rights, users
 from bot.storage.users import Role, User
 from bot.web.passwords import hash_password, new_password, weakness
 from bot.web.services import Services
 from bot.worker import Worker
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,99}$"
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Our own errors as one sentence on standard error, and the exit code that fits."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except DatabaseUnavailable:
-            text = "the database is busy or away, or was never set up (bot init-db); nothing is known to have changed"
-            click.echo(f"bot: {text}", err=True)
-            sys.exit(2)
-        except BotError as error:
-            click.echo(f"bot: {error}", err=True)
-            sys.exit(2)
-
-    return run
-
-
-def _services() -> Services:
-    return wire(Settings.read(), "cli")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -67,8 +49,8 @@ def main() -> None:
 @plainly
 def init_db() -> None:
     """Create or migrate the database; make the signing key if there is none."""
-    settings = Settings.read()
-    services = wire(settings, "cli")
+    services = open_services()
+    settings = services.settings
     migrate.upgrade(services.database)
     path = settings.audit_signing_key_file
     is_new = not path.exists()
@@ -106,7 +88,7 @@ def create_user(name: str, role: str, contacts: tuple[str, ...], password_stdin:
         users.set_contacts(transaction, name, contacts)
         transaction.append(Draft(type="user.created", actor="operator", detail={"user": name, "role": role}))
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(f"Created {name}." if password_stdin else password)
 
 
@@ -157,7 +139,7 @@ def _change_user(name: str, change: Callable[[Transaction, User], None]) -> None
             raise UsageError(f"There is no user {name}.")
         change(transaction, user)
 
-    _services().journal.write(found)
+    open_services().journal.write(found)
 
 
 @main.command("create-api-key")
@@ -182,7 +164,7 @@ def create_api_key(name: str, scope: str) -> None:
             Draft(type="api_key.created", actor="operator", detail={"key": name, "scopes": list(scopes)})
         )
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(key)
 
 
@@ -197,7 +179,7 @@ def revoke_api_key(name: str) -> None:
             raise UsageError(f"There is no live API key {name}.")
         transaction.append(Draft(type="api_key.revoked", actor="operator", detail={"key": name}))
 
-    _services().journal.write(change)
+    open_services().journal.write(change)
     click.echo(f"Revoked {name}.")
 
 
@@ -208,17 +190,14 @@ def worker() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "worker")
-    signer = LogSigner(settings, services.database, services.journal)
-    runner = Worker(
-        services.database,
-        services.journal,
-        services.control,
-        signer,
-        settings.audit_checkpoint_seconds,
-        services.payments.tidy,
-    )
+    rights.warn(services.database)
+    signing = signing_loop(services) if settings.audit_signer == "worker" else None
+    warn_of_what_is_absent(settings)
+    life = Life(services.journal, "worker", settings)
+    runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy, life.beat)
     runner.stop_on_signals()
-    runner.run()
+    with copying(settings, services.database, services.journal), life.living():
+        runner.run()
 
 
 @main.command()
@@ -235,25 +214,55 @@ def audit() -> None:
     """The audit log: verify, export, sign."""
 
 
+for _command in (*EXPORT_COMMANDS, *SIGNER_COMMANDS):
+    audit.add_command(_command)
+
+
 @audit.command("verify")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--vkey", "vkey_file", type=click.Path(path_type=Path), help="The log's public key, got by another way.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes for an export.")
+@click.option(
+    "--archive", "archives", type=click.Path(path_type=Path), multiple=True,
+    help="With the log, verify this archive as its beginning; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--anchor", "anchors", type=click.Path(exists=True, path_type=Path), multiple=True,
+    help="Checkpoints kept elsewhere: a file of notes, or a folder of .note files and .tsr time stamps; repeatable.",
+)  # fmt: skip
 @plainly
-def audit_verify(folder: Path | None, vkey_file: Path | None) -> None:
-    """Recompute the whole log, or an exported FOLDER, and compare it with the signed checkpoints."""
+def audit_verify(
+    folder: Path | None, vkey_file: Path | None, jobs: int, archives: tuple[Path, ...], anchors: tuple[Path, ...]
+) -> None:
+    """Recompute the whole log, or an exported or archived FOLDER, and compare it with the signed checkpoints."""
     if folder is not None:
-        if not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder.")
-        report = verify_export(folder, _vkey(vkey_file) if vkey_file else None)
+        if archives:
+            raise UsageError("--archive goes with the database's log, not with a folder.")
+        report = _verified_folder(folder, vkey_file, anchors, jobs)
     else:
-        settings = Settings.read()
-        services = wire(settings, "cli")
-        report = verify_database(services.database, _vkey(vkey_file) if vkey_file else read_vkey(settings.vkey_file))
+        services = open_services()
+        database, vkey = services.database, _vkey(vkey_file) if vkey_file else read_vkey(services.settings.vkey_file)
+        report = verify_whole(database, vkey, archives) if archives else verify_database(database, vkey)
+        if anchors:
+            report = anchored_database(report, database, anchors, _vkey(vkey_file or services.settings.vkey_file))
         _note_verified(services, report)
     click.echo(report.summary())
     for problem in report.problems:
         click.echo(f"  {problem}")
     sys.exit(0 if report.ok else 1)
+
+
+def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...], jobs: int) -> Report:
+    """An export or an archive; of a part, what can be said of it is said at once."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder.")
+    vkey = _vkey(vkey_file) if vkey_file else None
+    if (folder / PROOFS).exists():
+        sys.exit(say_of_part(folder, vkey))
+    report = (
+        verify_alone(folder, vkey) if is_archive(folder) else verify_export(folder, vkey, hash_file=with_jobs(jobs))
+    )
+    return anchored_export(report, folder, anchors, _vkey(vkey_file or folder / VKEY)) if anchors else report
 
 
 def _note_verified(services: Services, report: Report) -> None:
@@ -278,47 +287,13 @@ def _vkey(path: Path) -> str:
 @plainly
 def audit_checkpoint() -> None:
     """Sign the log as it is now; print the signed note."""
-    click.echo(_signer(_services()).sign(), nl=False)
-
-
-@audit.command("export")
-@click.argument("folder", type=click.Path(path_type=Path))
-@plainly
-def audit_export(folder: Path) -> None:
-    """Write the log up to a fresh checkpoint into a new FOLDER, for a checker that trusts nobody here."""
-    services = _services()
-    signer = _signer(services)
-    try:
-        note = signer.sign()
-    except LogError as error:
-        note = _last_note(services, error)
-    size = int(note.split("\n", 2)[1])
-    with (
-        services.database.read() as connection,
-        tqdm(total=size, unit=" entries", disable=not sys.stderr.isatty()) as bar,
-    ):
-        bodies = entries.bodies(connection, 0, size)
-        write_export(folder, bodies, note, signer.vkey, progress=lambda count: _advance(bar, count))
-    services.journal.append(Draft(type="log.exported", actor="operator", detail={"size": size}))
-    click.echo(f"Exported {size} entries to {folder}. Verify it with: bot audit verify {folder}")
-    if not verify_export(folder, signer.vkey).ok:
-        click.echo("bot: warning: this log does not verify; the export shows it.", err=True)
-        sys.exit(1)
-
-
-def _advance(bar: tqdm[NoReturn], count: int) -> None:
-    bar.update(count - bar.n)
+    click.echo(_signer(open_services()).sign(), nl=False)
 
 
 def _signer(services: Services) -> LogSigner:
     return LogSigner(services.settings, services.database, services.journal)
 
 
-def _last_note(services: Services, error: LogError) -> str:
-    """Where no fresh checkpoint can be had, the export ends at the last one."""
-    with services.database.read() as connection:
-        latest = checkpoints.latest(connection)
-    if latest is None:
-        raise error
-    click.echo(f"bot: warning: no fresh checkpoint ({error}); the export ends at the last one.", err=True)
-    return latest[1]
+main.add_command(cli_keeping.grant_sql)
+main.add_command(cli_privacy.privacy)
+audit.add_command(cli_keeping.archive)

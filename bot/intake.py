@@ -13,7 +13,7 @@ from bot.audit.journal import Transaction
 from bot.call import CALL_OVER, Call, Participant
 from bot.messages import CallReported, ConferenceReported, Fact, Policy, RecordingReported
 from bot.recording import decide, unite
-from bot.storage import calls, deliveries, users
+from bot.storage import callers, calls, deliveries, users
 from bot.telephony.webhooks import Report
 
 Told = CallReported | RecordingReported | ConferenceReported
@@ -25,12 +25,14 @@ def take_in(transaction: Transaction, report: Report, digest: bytes, account: st
         return None
     account = report.account or account
     addressed = sorted(_addressed(transaction, report), key=lambda pair: pair[0])  # the order of locks
-    return [_tell(transaction, sid, message, account, policy) for sid, message in addressed]
+    return [_tell(transaction, sid, message, report.caller, account, policy) for sid, message in addressed]
 
 
-def _tell(transaction: Transaction, sid: str, message: Told, account: str, policy: Policy) -> str:
+def _tell(transaction: Transaction, sid: str, message: Told, digest: bytes | None, account: str, policy: Policy) -> str:
     loaded = calls.load(transaction, sid, account)
     call = loaded.call
+    if isinstance(message, CallReported) and callers.is_erased(transaction.connection, call.sid):
+        message = replace(message, caller=None)
     facts: tuple[Fact, ...] = ()
     if isinstance(message, CallReported) and message.parent is not None and call.sid == message.parent:
         call, facts = _absorb(transaction, call, message.sid, loaded.now, policy)
@@ -42,6 +44,8 @@ def _tell(transaction: Transaction, sid: str, message: Told, account: str, polic
     facts = (*facts, *decision.facts)
     if not (loaded.is_new and not facts):
         calls.save(transaction, loaded, decision.call, facts)
+        if isinstance(message, CallReported) and message.caller is not None:
+            callers.note(transaction, call.sid, digest, message.caller)
     return decision.call.sid
 
 

@@ -310,6 +310,11 @@ class Finding(StrEnum):
     CREDENTIALS = "twilio-credentials"
     OUTAGE = "twilio-outage"
     RESULT_LOST = "payment-result-lost"
+    LOG_DOES_NOT_EXTEND = "log-does-not-extend"
+    LOG_NOT_SIGNED = "log-not-signed"
+    LOG_NOT_ANCHORED = "log-not-anchored"
+    SINK_AWAY = "sink-away"
+    SINK_AHEAD = "sink-ahead"
 
 
 # What the log says

@@ -8,6 +8,7 @@ III).
 from __future__ import annotations
 
 import base64
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,6 +22,10 @@ from bot.errors import SettingsInvalid
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
 CONTACT_PATTERN = r"^(client:[^\s\"<>]{1,121}|\+[1-9][0-9]{5,14}|sips?:[^\s\"<>]{3,250})$"
 CODE_PATTERN = r"^\*[0-9]$"
+SINK_PATTERN = (
+    r"^(file:/.+|syslog:(/[^\s?/][^\s?]*)?(\?max_bytes=[0-9]{3,5})?"
+    r"|syslog(\+udp)?://[^\s/?@]+(\?max_bytes=[0-9]{3,5})?|https?://[^\s/?@]+(/\S*)?)$"
+)
 WEBHOOK_KEY_BYTES_MIN = 24
 AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
 
@@ -66,6 +71,14 @@ class Settings(BaseSettings):
     payment_result_url: str | None = Field(default=None, validate_default=True)
     payment_result_secret: SecretStr | None = Field(default=None, validate_default=True)
     audit_checkpoint_seconds: float = Field(default=10.0, gt=0, le=3600)
+    audit_signer: Literal["worker", "process"] = "worker"
+    audit_anchor_seconds: float = Field(default=60.0, ge=1, le=86_400)
+    audit_smtp_url: SecretStr | None = None
+    audit_tsa_ca_file: Path | None = None
+    audit_anchors: Annotated[tuple[str, ...], NoDecode] = Field(default=(), repr=False)
+    audit_sink: str | None = Field(default=None, pattern=SINK_PATTERN, max_length=500)
+    audit_sink_token: SecretStr | None = Field(default=None, min_length=1)
+    audit_retention_months: int = Field(default=84, ge=12, le=1200)
     web_threads: int = Field(default=400, ge=8, le=2000)
 
     @field_validator("payment_result_url", "payment_result_secret")
@@ -123,6 +136,32 @@ class Settings(BaseSettings):
             else value
         )
 
+    @field_validator("audit_smtp_url")
+    @classmethod
+    def _is_smtp_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parts = urlsplit(value.get_secret_value())
+            if parts.scheme != "smtp" or not parts.hostname:
+                raise ValueError("must be smtp://user:password@host:port")
+        return value
+
+    @field_validator("audit_anchors", mode="before")
+    @classmethod
+    def _split_anchors(cls, value: object) -> object:
+        """Each once, in the order given."""
+        if not isinstance(value, str):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+    @field_validator("audit_anchors")
+    @classmethod
+    def _are_anchors(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not all(_is_anchor(one) for one in value):
+            raise ValueError("each must begin with file:/, https://, http://, mailto: or rfc3161:https://")
+        if any(one.startswith("mailto:") for one in value) and info.data.get("audit_smtp_url") is None:
+            raise ValueError("mailto: needs AUDIT_SMTP_URL")
+        return value
+
     @field_validator("database_url")
     @classmethod
     def _is_known_database(cls, value: str) -> str:
@@ -169,6 +208,15 @@ class Settings(BaseSettings):
     @property
     def signer_state_file(self) -> Path:
         return Path(f"{self.audit_signing_key_file}.state")
+
+
+def _is_anchor(text: str) -> bool:
+    if text.startswith("mailto:"):
+        return re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", text.removeprefix("mailto:")) is not None
+    if text.startswith("file:"):
+        return text.removeprefix("file:").startswith("/")
+    parts = urlsplit(text.removeprefix("rfc3161:"))
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def signing_key(secret: str) -> bytes | None:

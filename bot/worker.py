@@ -1,7 +1,8 @@
 """The worker: whatever falls due in the database, whoever left it. Several may run, on several hosts.
 
 It looks at an index of due times, so a sweep costs the same whether ten or a million calls lie in the past. Claims
-decide who acts; the worker only asks each due call to converge. It also signs checkpoints and tells that it is alive.
+decide who acts; the worker only asks each due call to converge. It also tells that it is alive, and unless a process of
+its own does it, the signer runs beside it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from datetime import timedelta
 import structlog
 
 from bot.audit.journal import Journal, Transaction
-from bot.audit.signing import LogSigner
+from bot.audit.loop import Loop
 from bot.control import CallControl
-from bot.errors import BotError, DatabaseUnavailable
+from bot.errors import DatabaseUnavailable
 from bot.storage import calls, deliveries, nodes, throttles
 from bot.storage.engine import Database
 
@@ -41,30 +42,33 @@ class Worker:
         database: Database,
         journal: Journal,
         control: CallControl,
-        signer: LogSigner | None,
-        checkpoint_seconds: float,
+        signing: Loop | None = None,
         tidy: Callable[[str], None] = lambda _: None,
+        beat: Callable[[], object] | None = None,
     ) -> None:
-        """`tidy` does what else falls due for a call: closing the session of a payment that is over."""
+        """`signing` runs in threads of its own. `tidy` does what else falls due for a call: closing the session of a
+        payment that is over. `beat` tells that this process lives; without it, only the table of heartbeats does.
+        """
         self._database = database
         self._journal = journal
         self._control = control
-        self._signer = signer
+        self._signing = signing
         self._tidy_call = tidy
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="worker")
         self._busy: set[str] = set()
         self._lock = threading.Lock()
         self._is_stopping = False
         self._duties = [
-            _Duty(HEARTBEAT_SECONDS, self._beat),
+            _Duty(HEARTBEAT_SECONDS, beat or self._beat),
             _Duty(PROBE_SECONDS, self._probe),
             _Duty(TIDY_SECONDS, self._tidy),
-            *([_Duty(checkpoint_seconds, self._sign)] if signer else []),
         ]
 
     def run(self) -> None:
         """Sweep until stopped. A database that is away is waited for; `storage.watch` says so in the log, once."""
         was_away = False
+        if self._signing is not None:
+            self._signing.start()
         while not self._is_stopping:
             try:
                 self.sweep()
@@ -77,6 +81,8 @@ class Worker:
         log.info("worker.stopping")
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._control.close()
+        if self._signing is not None:
+            self._signing.stop()
 
     def stop(self) -> None:
         """Soon, and not at once: an event that a signal handler sets can lock up with the thread that waits for it."""
@@ -128,17 +134,6 @@ class Worker:
     def _tidy(self) -> None:
         self._journal.write(deliveries.forget_old)
         self._journal.write(lambda transaction: throttles.forget_old(transaction, THROTTLE_KEPT))
-
-    def _sign(self) -> None:
-        """Sign what is new. A signer that refuses is loud, and never in the way of a pause."""
-        if self._signer is None:
-            return
-        try:
-            self._signer.sign_if_new()
-        except DatabaseUnavailable:
-            raise
-        except BotError as error:
-            log.error("checkpoint.failed", why=str(error))
 
 
 class _Duty:

@@ -14,8 +14,8 @@ import bot
 ROOT = Path(__file__).resolve().parents[1]
 PURE = (
     "bot.call", "bot.messages", "bot.holds", "bot.backoff", "bot.endings", "bot.looks", "bot.outcomes", "bot.reports",
-    "bot.recording", "bot.scrub", "bot.errors", "bot.audit.merkle", "bot.audit.entry", "bot.audit.checkpoint",
-    "bot.audit.verify", "bot.telephony.keys",
+    "bot.recording", "bot.scrub", "bot.errors", "bot.audit.merkle", "bot.audit.proofs", "bot.audit.entry",
+    "bot.audit.checkpoint", "bot.audit.verify", "bot.audit.bridge", "bot.telephony.keys", "bot.telephony.numbers",
 )  # fmt: skip
 HEAVY = ("flask", "sqlalchemy", "twilio", "psycopg", "alembic")
 LOOK = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]; print(*sorted(sys.modules))"

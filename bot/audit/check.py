@@ -6,7 +6,7 @@ piece by piece: a long check keeps no connection, and on SQLite's rollback journ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +21,17 @@ from bot.audit.verify import MAX_PROBLEMS, Report, verify_log
 from bot.errors import LogError
 from bot.storage import checkpoints
 from bot.storage.engine import Database
-from bot.storage.entries import read_head
+from bot.storage.entries import Filter, newest, read_head
+from bot.storage.entries import base as read_base
 from bot.storage.schema import entries, to_micros
 
 FETCH_ROWS = 2_000
-VKEY_CHARACTERS_MAX = 1_000
+VKEY_CHARACTERS_MAX = 65_536
 COPIES = ("type", "actor", "source", "call", "outcome")
 
 
 def read_vkey(path: Path) -> str | None:
-    """The log's public key; None if there is no such file. Raises `LogError` if it cannot be read."""
+    """The log's public keys, one a line; None if there is no such file. Raises `LogError` if it cannot be read."""
     try:
         with path.open(encoding="utf-8") as file:
             return file.read(VKEY_CHARACTERS_MAX).strip()
@@ -40,30 +41,49 @@ def read_vkey(path: Path) -> str | None:
         raise LogError(f"The log's public key {path.name} cannot be read.") from None
 
 
-def verify_database(database: Database, vkey: str | None) -> Report:
+def verify_database(database: Database, vkey: str | None, more: tuple[str, ...] = ()) -> Report:
     """Recompute every hash from the stored bytes and compare with the head and all stored checkpoints.
 
-    Without `vkey` only the tree and the head are checked, and no checkpoint counts as checked. What the reviewer's
-    filters go by (copies of an entry's fields beside its bytes) is compared with the bytes too.
+    `more`: signed notes that were kept elsewhere. Without `vkey` only the tree and the head are checked, and no
+    checkpoint counts as checked. What the reviewer's filters go by (copies of an entry's fields beside its bytes) is
+    compared with the bytes too.
     """
-    try:
-        moment = _read_moment(database)
-    except _HeadDamaged:
-        return Report(
-            ok=False,
-            size=0,
-            root="",
-            problems=("the log's head is damaged: its size and hashes do not fit",),
-            checkpoints_checked=0,
-        )
+    while True:
+        try:
+            moment = _read_moment(database)
+        except _HeadDamaged as damage:
+            return _damaged(str(damage))
+        report = _verify_moment(database, moment, vkey, more)
+        if report.ok or not _is_pruned_since(database, moment):
+            return report
+
+
+def _damaged(what: str) -> Report:
+    return Report(
+        ok=False,
+        size=0,
+        root="",
+        problems=(f"the log's {what} is damaged: its size and hashes do not fit",),
+        checkpoints_checked=0,
+    )
+
+
+def _verify_moment(database: Database, moment: _Moment, vkey: str | None, more: tuple[str, ...]) -> Report:
     problems = list(_outside(moment))
-    notes = moment.notes if vkey else ()
+    notes = (*moment.notes, *more) if vkey else ()
     if vkey is not None and (problem := _key_problem(vkey)):
         problems.append(problem)
         notes = ()
-    report = verify_log(_rows(database, moment.head.size, problems), moment.head, notes, vkey or "")
+    rows = _rows(database, moment.base.size, moment.head.size, problems)
+    report = verify_log(rows, moment.head, notes, vkey or "", base=moment.base)
     found = (*report.problems, *problems)[:MAX_PROBLEMS]
     return replace(report, ok=not found, problems=found)
+
+
+def _is_pruned_since(database: Database, moment: _Moment) -> bool:
+    """Entries that went to an archive while they were read here are not missing: the check begins again."""
+    with database.read() as connection:
+        return read_base(connection) != moment.base
 
 
 class _HeadDamaged(Exception):
@@ -71,12 +91,16 @@ class _HeadDamaged(Exception):
 
 
 class _Moment(NamedTuple):
-    """What belongs together. Positions are None in an empty log."""
+    """What belongs together. Positions are None in an empty log. `pruned`: what the log says of its own last pruning,
+    as (size, root).
+    """
 
     head: Frontier
+    base: Frontier
     notes: tuple[str, ...]
     first: int | None
     last: int | None
+    pruned: tuple[object, object] | None
 
 
 def _read_moment(database: Database) -> _Moment:
@@ -85,34 +109,48 @@ def _read_moment(database: Database) -> _Moment:
 
 
 def _moment(connection: Connection) -> _Moment:
-    try:
-        head = read_head(connection)
-    except (ValueError, TypeError):
-        raise _HeadDamaged from None
+    head, base = _tree(read_head, connection, "head"), _tree(read_base, connection, "base")
     first = connection.execute(select(func.min(entries.c.position))).scalar_one()
     last = connection.execute(select(func.max(entries.c.position))).scalar_one()
-    return _Moment(head, tuple(checkpoints.notes(connection)), first, last)
+    return _Moment(head, base, tuple(checkpoints.notes(connection)), first, last, _told_of_pruning(connection))
+
+
+def _tree(read: Callable[[Connection], Frontier], connection: Connection, what: str) -> Frontier:
+    try:
+        return read(connection)
+    except (ValueError, TypeError):
+        raise _HeadDamaged(what) from None
+
+
+def _told_of_pruning(connection: Connection) -> tuple[object, object] | None:
+    found = newest(connection, Filter(type="log.pruned"), None, 1)
+    if not found:
+        return None
+    detail = found[0].fields.get("detail")
+    return (detail.get("size"), detail.get("root")) if isinstance(detail, dict) else None
 
 
 def _outside(moment: _Moment) -> Iterator[str]:
     """Entries that the tree does not cover would be seen on pages, but by no check of the tree."""
-    if moment.first is not None and moment.first < 0:
+    if moment.first is not None and moment.first < moment.base.size:
         yield f"there is an entry at position {moment.first}, before the first"
     if moment.last is not None and moment.last >= moment.head.size:
         yield f"there is an entry at position {moment.last}, but the head says {moment.head.size} entries"
+    if moment.base.size and moment.pruned != (moment.base.size, moment.base.root().hex()):
+        yield f"the log begins at entry {moment.base.size}, but does not tell of a pruning up to there"
 
 
 def _key_problem(vkey: str) -> str | None:
     try:
-        parse_vkey(vkey)
+        for one in vkey.split("\n"):
+            parse_vkey(one)
     except CheckpointError as error:
         return str(error)
     return None
 
 
-def _rows(database: Database, size: int, problems: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
+def _rows(database: Database, start: int, size: int, problems: list[str]) -> Iterator[tuple[int, bytes, bytes]]:
     """(position, body, stored leaf hash) up to the head; notes where the columns beside a body say something else."""
-    start = 0
     while start < size:
         with database.read() as connection:
             page = _page(connection, start, size)

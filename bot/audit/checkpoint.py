@@ -22,11 +22,16 @@ MAX_SIZE = 2**63 - 1  # what a database column and every other reader can hold
 _ED25519 = b"\x01"
 _KEY_ID_BYTES = 4
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+NOT_SIGNED = "the checkpoint is not signed by this key, but by that of another log or person"
 _HEX_ID = re.compile(r"[0-9a-f]{8}")
 
 
 class CheckpointError(LogError, ValueError):
     """The note, its signature or the key is not what it should be; the message says which, in plain words."""
+
+
+class NotSignedBy(CheckpointError):
+    """The note may be good, but the key that was asked for did not sign it."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +66,48 @@ class VerifierKey:
         return digest.digest()[:_KEY_ID_BYTES]
 
 
-def sign(checkpoint: Checkpoint, name: str, private_key: Ed25519PrivateKey) -> str:
-    """The whole signed note. `name` must be the checkpoint's origin."""
+def sign(checkpoint: Checkpoint, name: str, *private_keys: Ed25519PrivateKey) -> str:
+    """The whole signed note, with a signature line for each key. `name` must be the checkpoint's origin."""
     if name != checkpoint.origin:
         raise CheckpointError("a checkpoint is signed under the name of its own log")
-    return sign_note(checkpoint.note_text(), name, private_key)
+    return sign_note(checkpoint.note_text(), name, *private_keys)
 
 
-def parse_and_verify(note: str, vkey: str) -> Checkpoint:
-    """The checkpoint in a note signed by this key. `CheckpointError` says what is wrong otherwise."""
-    text = open_note(note, vkey)
+def parse_and_verify(note: str, vkeys: str) -> Checkpoint:
+    """The checkpoint in a note signed by at least one of these keys, one a line as in `log.vkey`.
+
+    `CheckpointError` says what is wrong otherwise; a signature that claims to be of any of them must verify.
+    """
+    name, text = _opened_by_any(note, vkeys.split("\n"))
     lines = text.split("\n")
     if len(lines) != 4 or lines[3] or not _DECIMAL.fullmatch(lines[1]):
         raise CheckpointError("the checkpoint is malformed: its text is origin, size and root, one a line")
     checkpoint = Checkpoint(lines[0], int(lines[1]), _decode_base64(lines[2], "the checkpoint's root"))
-    if checkpoint.origin != parse_vkey(vkey).name:
+    if checkpoint.origin != name:
         raise CheckpointError(f"the checkpoint is of another log: {checkpoint.origin}")
     return checkpoint
+
+
+def is_signed_by(note: str, vkey: str) -> bool:
+    """Whether this one key signed the note. `CheckpointError` if the note or the signature is damaged."""
+    try:
+        open_note(note, vkey)
+    except NotSignedBy:
+        return False
+    return True
+
+
+def _opened_by_any(note: str, vkeys: list[str]) -> tuple[str, str]:
+    """The name under which the note was signed, and its text."""
+    opened: tuple[str, str] | None = None
+    for vkey in vkeys:
+        try:
+            opened = parse_vkey(vkey).name, open_note(note, vkey)
+        except NotSignedBy:
+            continue
+    if opened is None:
+        raise NotSignedBy(NOT_SIGNED)
+    return opened
 
 
 def make_vkey(name: str, public_key: Ed25519PublicKey) -> str:
@@ -102,14 +132,18 @@ def parse_vkey(vkey: str) -> VerifierKey:
     return key
 
 
-def sign_note(text: str, name: str, private_key: Ed25519PrivateKey) -> str:
-    """Any text as a signed note; it must end with a newline."""
+def sign_note(text: str, name: str, *private_keys: Ed25519PrivateKey) -> str:
+    """Any text as a note signed by each of the keys; it must end with a newline."""
     _check_name(name)
     if not text.endswith("\n"):
         raise CheckpointError("the text of a note ends with a newline")
+    return "\n".join((text, *(_signature_line(text, name, key) for key in private_keys), ""))
+
+
+def _signature_line(text: str, name: str, private_key: Ed25519PrivateKey) -> str:
     key_id = VerifierKey(name, private_key.public_key()).key_id
     signature = b64encode(key_id + private_key.sign(text.encode())).decode()
-    return f"{text}\n— {name} {signature}\n"
+    return f"— {name} {signature}"
 
 
 def open_note(note: str, vkey: str) -> str:
@@ -123,7 +157,7 @@ def open_note(note: str, vkey: str) -> str:
     ours = [signature for name, signature in map(_signature, lines) if name == key.name]
     ours = [signature for signature in ours if signature[:_KEY_ID_BYTES] == key.key_id]
     if not ours:
-        raise CheckpointError("the checkpoint is not signed by this key, but by that of another log or person")
+        raise NotSignedBy(NOT_SIGNED)
     for signature in ours:
         try:
             key.public_key.verify(signature[_KEY_ID_BYTES:], text.encode())

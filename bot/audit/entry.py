@@ -16,7 +16,7 @@ from uuid import uuid4
 import rfc8785
 
 from bot.errors import LogError
-from bot.scrub import scrub_card_numbers
+from bot.scrub import scrub_card_numbers, scrub_phone_numbers
 
 VERSION = 1
 MAX_BYTES = 65_535
@@ -72,15 +72,16 @@ _TYPED = (
 def encode(draft: Draft, at: datetime, node: str) -> bytes:
     """One line of canonical JSON (RFC 8785) without a newline, at most `MAX_BYTES` long; absent fields are null.
 
-    `at` must know its time zone and is written in UTC with microseconds. Card numbers in `reason` and `detail` are
-    removed; every other field is kept as it is. Raises `EntryInvalid` or `EntryTooLong`.
+    `at` must know its time zone and is written in UTC with microseconds. Card numbers, and phone numbers with their
+    country, are removed from `reason` and `detail`; every other field is kept as it is. Raises `EntryInvalid` or
+    `EntryTooLong`.
     """
     _check(draft, at)
     fields: dict[str, Any] = {name: getattr(draft, name) for name in _TYPED}
     fields["v"] = VERSION
     fields["at"] = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     fields["node"] = node
-    fields["reason"] = None if draft.reason is None else scrub_card_numbers(draft.reason)
+    fields["reason"] = None if draft.reason is None else _scrub(draft.reason)
     fields["detail"] = None if draft.detail is None else _clean(draft.detail)
     try:
         body = _canonical(fields)
@@ -139,7 +140,7 @@ def _clean(value: object, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return scrub_card_numbers(value)
+        return _scrub(value)
     if isinstance(value, int):
         return _clean_integer(value)
     if isinstance(value, Mapping):
@@ -152,7 +153,11 @@ def _clean(value: object, depth: int = 0) -> Any:
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise EntryInvalid("the keys of an entry's detail are text")
-    return scrub_card_numbers(key)
+    return _scrub(key)
+
+
+def _scrub(text: str) -> str:
+    return scrub_phone_numbers(scrub_card_numbers(text))
 
 
 def _clean_integer(value: int) -> int | str:

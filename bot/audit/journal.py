@@ -24,12 +24,12 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bot.audit.entry import Draft, encode
+from bot.audit.entry import JSON, Draft, encode
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.errors import DatabaseUnavailable, LogError
 from bot.storage import nodes, schema
 from bot.storage.engine import Database
-from bot.storage.watch import Watch
+from bot.storage.watch import Gap, Watch
 
 GROUP_MAX = 128
 ATTEMPTS_MAX = 4
@@ -41,12 +41,18 @@ T = TypeVar("T")
 # Made once: building a statement costs more than running it.
 _CLOCK = select(func.clock_timestamp())
 _HEAD = select(schema.head.c.size, schema.head.c.frontier).where(schema.head.c.id == 1).with_for_update()
+_LOCK = _HEAD.subquery()
+_HEAD_WITH_CLOCK = select(_LOCK.c.size, _LOCK.c.frontier, func.clock_timestamp().label("now"))
+"""The clock stands outside the locking query, or it would show the time before the wait for the lock."""
+
 _APPEND = insert(schema.entries)
 _GROW = (
     update(schema.head)
     .where(schema.head.c.id == 1)
     .values(size=bindparam("grown_size"), frontier=bindparam("grown_frontier"))
 )
+_APPEND_ONE_AND_GROW = insert(schema.entries).add_cte(_GROW.cte("grown"))
+"""Both in one round trip; SQLite, where there is none, knows no such statement."""
 
 
 @dataclass
@@ -72,6 +78,7 @@ class Transaction:
 class _Job(Generic[T]):
     key: str
     change: Callable[[Transaction], T] = field(compare=False)
+    is_heartbeat: bool = field(compare=False, default=False)
     future: Future[T] = field(compare=False, default_factory=Future)
 
 
@@ -85,22 +92,25 @@ class Journal:
         self._starting = threading.Lock()
         self._writer: threading.Thread | None = None
         self._pid = os.getpid()
-        self._writing_works = Watch("writing")
+        self._writing_works = Watch("writing", self._tell_gap)
+        self._telling = threading.Lock()
+        self._untold: tuple[Draft, ...] = ()
         self._proving = threading.Lock()
         self._proof: Future[None] | None = None
 
-    def write(self, change: Callable[[Transaction], T], key: str = "") -> T:
+    def write(self, change: Callable[[Transaction], T], key: str = "", *, is_heartbeat: bool = False) -> T:
         """Run `change` in a transaction and return its result once that is durable.
 
-        `key` is the SID of the call it locks, if any. Raises `DatabaseUnavailable` when the database is busy or away
-        (what was asked may then still happen if it was already being committed), and whatever `change` itself raises.
+        `key` is the SID of the call it locks, if any. A heartbeat is not missed in the log. Raises
+        `DatabaseUnavailable` when the database is busy or away (what was asked may then still happen if it was already
+        being committed), and whatever `change` itself raises.
         """
-        future = self._submit(change, key)
+        future = self._submit(change, key, is_heartbeat=is_heartbeat)
         try:
             return future.result(timeout=WRITE_SECONDS)
         except FutureTimeoutError as error:
-            future.cancel()
-            self._writing_works.failed(error)
+            is_turned_away = future.cancel() and not is_heartbeat
+            self._writing_works.failed(error, int(is_turned_away))
             raise DatabaseUnavailable from None
 
     def append(self, draft: Draft) -> None:
@@ -114,7 +124,7 @@ class Journal:
         with self._proving:
             works = self._writing_works.last_seen(within_seconds)
             if works is None and (self._proof is None or self._proof.done()):
-                self._proof = self._submit(self._beat)
+                self._proof = self._submit(self._beat, is_heartbeat=True)
             proof = self._proof
         if works is False:
             raise DatabaseUnavailable
@@ -127,8 +137,24 @@ class Journal:
     def _beat(self, transaction: Transaction) -> None:
         nodes.beat(transaction, self.node, "web")
 
-    def _submit(self, change: Callable[[Transaction], T], key: str = "") -> Future[T]:
-        job = _Job(key, change)
+    def _tell_gap(self, gap: Gap) -> None:
+        """PCI DSS 10.7.3: from when until when logging failed, and why. What cannot be told yet goes with the next."""
+        with self._telling:
+            untold = self._untold = (*self._untold, _draft_of(gap))
+
+        def append_all_of_them(transaction: Transaction) -> None:
+            for draft in untold:
+                transaction.append(draft)
+
+        def forget(done: Future[None]) -> None:
+            if done.exception() is None:
+                with self._telling:
+                    self._untold = tuple(draft for draft in self._untold if draft not in untold)
+
+        self._submit(append_all_of_them, is_heartbeat=True).add_done_callback(forget)
+
+    def _submit(self, change: Callable[[Transaction], T], key: str = "", *, is_heartbeat: bool = False) -> Future[T]:
+        job = _Job(key, change, is_heartbeat)
         self._ensure_writer()
         self._jobs.put(job)
         return job.future
@@ -161,7 +187,7 @@ class Journal:
 
     def _commit(self, group: list[_Job[Any]]) -> None:
         try:
-            results = self._transact([job.change for job in group])
+            results = self._transact(group)
         except BaseException as error:  # noqa: BLE001 - it goes to the one who waits
             is_shared = isinstance(error, DatabaseUnavailable) and not _is_worth_retrying(error)
             for job in group:
@@ -179,7 +205,7 @@ class Journal:
             if error is not None and not _is_worth_retrying(error):
                 break
             try:
-                job.future.set_result(self._transact([job.change])[0])
+                job.future.set_result(self._transact([job])[0])
                 return
             except BaseException as failure:  # noqa: BLE001 - it goes to the one who waits
                 error = failure
@@ -188,18 +214,18 @@ class Journal:
             error.__cause__ = cause
         job.future.set_exception(error)
 
-    def _transact(self, changes: list[Callable[[Transaction], Any]]) -> list[Any]:
+    def _transact(self, group: list[_Job[Any]]) -> list[Any]:
         try:
             with self._database.write() as connection:
                 transaction = Transaction(connection, self._database.is_sqlite)
-                results = [change(transaction) for change in changes]
+                results = [job.change(transaction) for job in group]
                 if transaction.drafts:
                     append_all(transaction, self.node)
         except DatabaseUnavailable as error:
             if not _is_worth_retrying(error):
-                self._writing_works.failed(error)
+                self._writing_works.failed(error, sum(not job.is_heartbeat for job in group))
             raise
-        if transaction.drafts or self._beat in changes:  # a commit that wrote nothing proves nothing
+        if transaction.drafts or any(job.is_heartbeat for job in group):  # a commit that wrote nothing proves nothing
             self._writing_works.worked()
         return results
 
@@ -207,11 +233,11 @@ class Journal:
 def append_all(transaction: Transaction, node: str) -> None:
     """Give the drafts their place and time under the head's lock, and extend the tree."""
     connection = transaction.connection
-    row = connection.execute(_HEAD).one_or_none()
+    row = connection.execute(_HEAD if transaction.is_sqlite else _HEAD_WITH_CLOCK).one_or_none()
     if row is None:
         raise LogError("The log has no head: run `bot init-db` first.")
     frontier = Frontier.from_bytes(row.size, bytes(row.frontier))
-    at = transaction.now()
+    at = transaction.now() if transaction.is_sqlite else row.now.astimezone(UTC)
     bodies = [encode(draft, at, node) for draft in transaction.drafts]
     leaves = [leaf_hash(body) for body in bodies]
     rows = [
@@ -228,9 +254,23 @@ def append_all(transaction: Transaction, node: str) -> None:
         }
         for index, (draft, body, leaf) in enumerate(zip(transaction.drafts, bodies, leaves, strict=True))
     ]
-    connection.execute(_APPEND, rows)
     grown = frontier.extend(leaves)
-    connection.execute(_GROW, {"grown_size": grown.size, "grown_frontier": grown.to_bytes()})
+    growth = {"grown_size": grown.size, "grown_frontier": grown.to_bytes()}
+    if len(rows) == 1 and not transaction.is_sqlite:
+        connection.execute(_APPEND_ONE_AND_GROW, rows[0] | growth)
+        return
+    connection.execute(_APPEND, rows)
+    connection.execute(_GROW, growth)
+
+
+def _draft_of(gap: Gap) -> Draft:
+    """`turned_away`: changes with their entries that did not happen, as far as this process knows."""
+    detail: dict[str, JSON] = {
+        "from": gap.since.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "to": gap.until.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "turned_away": gap.turned_away,
+    }
+    return Draft(type="log.write_failed", actor="system", outcome="failure", reason=gap.why, detail=detail)
 
 
 def _is_worth_retrying(error: BaseException) -> bool:

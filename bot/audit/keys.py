@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from bot.audit.checkpoint import make_vkey
+from bot.audit.files import sync_folder
 from bot.errors import LogError
 
 MAX_KEY_FILE_BYTES = 16_384
@@ -39,7 +40,7 @@ def create_signing_key(path: Path) -> Ed25519PrivateKey:
             os.link(draft, path)
         finally:
             draft.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError:
         raise KeyFileError(f"{path} exists already; a signing key is never overwritten") from None
     except OSError as error:
@@ -85,11 +86,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 from bot.audit.entry import OUTCOMES, SOURCES
 from bot.scrub import MIN_DIGITS, scrub_card_numbers
 from bot.storage.entries import Filter, is_position
+from bot.telephony.numbers import from_token
 from bot.telephony.webhooks import is_sid
 
 TEXT_CHARACTERS_MAX = 100
-FIELDS = ("call", "actor", "source", "outcome", "type", "from", "to")
+FIELDS = ("call", "number", "actor", "source", "outcome", "type", "from", "to")
 PLACES = ("before", "after")
 LABELS = {
-    "call": "Call", "actor": "Agent or other actor", "source": "Source", "outcome": "Outcome", "type": "Type",
-    "from": "From", "to": "To", "before": "Page", "after": "Page",
+    "call": "Call", "number": "Number", "actor": "Agent or other actor", "source": "Source",
+    "outcome": "Outcome", "type": "Type", "from": "From", "to": "To", "before": "Page", "after": "Page",
 }  # fmt: skip
 
 _TYPE = re.compile(r"[a-z_.-]+")
@@ -33,14 +34,21 @@ _MICROSECOND = timedelta(microseconds=1)
 class Query:
     """`values` are what was typed and may be shown, linked and logged; `filter` holds only if there are no `problems`.
 
-    `before` and `after` are positions in the log, for pages.
+    `before` and `after` are positions in the log, for pages. `number` is a caller's, as the digest that is kept of it;
+    among the values it is a token that only this bot can read.
     """
 
     filter: Filter
     values: dict[str, str]
+    number: bytes | None = None
     before: int | None = None
     after: int | None = None
     problems: tuple[str, ...] = ()
+
+    @property
+    def noted(self) -> dict[str, str]:
+        """What the log is to tell of it: of a number, only that one was looked for."""
+        return self.values | ({"number": "given"} if "number" in self.values else {})
 
 
 def read(arguments: Mapping[str, str]) -> Query:
@@ -62,7 +70,8 @@ def read(arguments: Mapping[str, str]) -> Query:
         since=since,
         until=until,
     )
-    return Query(wanted, values, places["before"], places["after"], tuple(problems))
+    number = from_token(values.get("number", ""))
+    return Query(wanted, values, number, places["before"], places["after"], tuple(problems))
 
 
 def _plain_values(arguments: Mapping[str, str], problems: list[str]) -> dict[str, str]:
@@ -92,6 +101,9 @@ def _check_choices(values: dict[str, str], problems: list[str]) -> None:
     if "call" in values and not is_sid(values["call"], "CA"):
         del values["call"]
         problems.append("Call is a CallSid: CA and 32 hexadecimal digits.")
+    if "number" in values and from_token(values["number"]) is None:
+        del values["number"]
+        problems.append("Number is not what this page made of one: type it in again.")
     if "type" in values and not _TYPE.fullmatch(values["type"]):
         del values["type"]
         problems.append("Type is a word or two, like call.paused.")

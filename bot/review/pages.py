@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from bot.review.filters import Query
-from bot.storage import calls, entries
+from bot.storage import callers, calls, entries
 from bot.storage.entries import Entry, Filter
 
 PAGE_ENTRIES = 50
@@ -26,14 +26,22 @@ class Page:
 
 def newest_first(connection: Connection, query: Query, size: int = PAGE_ENTRIES) -> Page:
     """The page before position `query.before`, or the one after `query.after`, or the newest."""
+    wanted = filter_of(connection, query)
     if query.after is not None:
-        found = entries.oldest(connection, query.filter, query.after, size + 1)
+        found = entries.oldest(connection, wanted, query.after, size + 1)
         shown = found[:size][::-1]
         return Page(shown, _last(shown), shown[0].position if len(found) > size else None)
-    found = entries.newest(connection, query.filter, query.before, size + 1)
+    found = entries.newest(connection, wanted, query.before, size + 1)
     shown = found[:size]
     newer = shown[0].position if shown and query.before is not None else None
     return Page(shown, _last(shown) if len(found) > size else None, newer)
+
+
+def filter_of(connection: Connection, query: Query) -> Filter:
+    """With the calls of the number that was looked for."""
+    if query.number is None:
+        return query.filter
+    return replace(query.filter, calls=callers.calls_of(connection, query.number))
 
 
 def _last(shown: list[Entry]) -> int | None:

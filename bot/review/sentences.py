@@ -91,8 +91,23 @@ SENTENCES: dict[str, str] = {
     # The log itself
     "entry.unreadable": "This entry cannot be read any more: its bytes were changed. Verify the log.",
     "key.created": "{who} made the key that signs the log.",
+    "key.rotation_begun": "{who} made the next key ({coming}), which signs the log beside the current one ({going}).",
+    "key.rotation_finished": "{who} made the next key ({coming}) the current one; {going} signs no more.",
+    "log.heartbeat": "Nothing had been written for an hour; the log is alive.",
+    "privacy.erased": "{who} erased what was kept of callers' numbers{calls}.",
+    "privacy.shown": "{who} looked up how much is kept of a caller's number{calls}.",
     "log.read": "{who} read the log{asked}.",
     "log.exported": "{who} exported the log{asked}{size}.",
+    "log.write_failed": "The log could not be written{between}{because}{turned_away}.",
+    "process.started": "{process} started{version}.",
+    "process.stopped": "{process} ended {how}.",
+    "process.lost": "{process} died without a word{last_seen}.",
+    "process.returned": "{process} had been given up as dead and is at work again.",
+    "clock.jumped": "The clock of the database jumped{jump}: the times around this entry may be wrong.",
+    "settings.changed": "The settings of the {kind} process are not those of its last start{settings}.",
+    "sink.skipped": "The second copy of the log lacks the entries{numbers}: they were gone before they could be sent.",
+    "log.archived": "{who} archived the log{up_to}, and read the archive back.",
+    "log.pruned": "{who} removed from the database what lives in an archive now: the log{up_to}.",
     "log.verified": "{who} verified the log{size}: {verdict}{because}.",
 }
 
@@ -201,7 +216,15 @@ class _Pieces:
     def found(self) -> str:
         kind = self._field("reason")
         words = FOUND.get(kind)
-        return words.format(holder=self.holder(), recording=self.recording()) if words else kind or "something unnamed"
+        return words.format_map(self) if words else kind or "something unnamed"
+
+    def what(self) -> str:
+        """What exactly is wrong, or nothing once it is over."""
+        why = self._more("why")
+        return f" ({why})" if why else ""
+
+    def anchor(self) -> str:
+        return self._more("anchor") or "one of its anchors"
 
     def between(self) -> str:
         start, end = _instant(self._detail.get("from")), _instant(self._detail.get("to"))
@@ -361,9 +384,66 @@ class _Pieces:
             parts = [f"call {call}"]
         return f" ({', '.join(parts)})" if parts else ""
 
+    def coming(self) -> str:
+        return self._more("next_key") or "of unknown name"
+
+    def going(self) -> str:
+        return self._more("key") or "of unknown name"
+
     def size(self) -> str:
         size = self._more("size")
         return f" of {size} entries" if size else ""
+
+    def kind(self) -> str:
+        return self._more("kind") or "bot's"
+
+    def process(self) -> str:
+        name = self._more("process") or self._field("node")
+        return f"the {self.kind()} process{f' {name}' if name else ''}"
+
+    def version(self) -> str:
+        version = self._more("version")
+        return f" (version {version})" if version else ""
+
+    def how(self) -> str:
+        return f"because of an error ({self._field('reason')})" if self._field("reason") else "in good order"
+
+    def last_seen(self) -> str:
+        at = _instant(self._detail.get("last_seen"))
+        return f"; it was last seen at {at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+    def turned_away(self) -> str:
+        count = self._more("turned_away")
+        return f"; changes turned away: {count}" if count else ""
+
+    def jump(self) -> str:
+        size = self._detail.get("milliseconds")
+        if isinstance(size, bool) or not isinstance(size, int):
+            return ""
+        return f" by {abs(size) / 1000:.1f} s {'forward' if size > 0 else 'back'}"
+
+    def settings(self) -> str:
+        """The names; of those that may be shown, how they changed."""
+        before, after = (self._detail.get(name) for name in ("before", "after"))
+        parts = []
+        for name in self._list("changed"):
+            values = [_text(side.get(name)) if isinstance(side, Mapping) else "" for side in (before, after)]
+            parts.append(f"{name} ({values[0]} → {values[1]})" if all(values) else name)
+        if unknown := self._list("unknown"):
+            parts.append(f"and perhaps {', '.join(unknown)}, which cannot be compared")
+        return f": {', '.join(parts)}" if parts else ""
+
+    def numbers(self) -> str:
+        first, last = self._more("first"), self._more("last")
+        return f" {first} to {last}" if first and last else ""
+
+    def up_to(self) -> str:
+        first, end = self._more("from"), self._more("size")
+        return f" from entry {first} up to {end}" if first and end else ""
+
+    def calls(self) -> str:
+        count = self._more("calls")
+        return f" ({count} call{'' if count == '1' else 's'})" if count else ""
 
     def verdict(self) -> str:
         if self._field("outcome") != "success":

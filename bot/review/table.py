@@ -27,7 +27,7 @@ def lines(database: Database, wanted: Filter, size: int, rows_max: int = ROWS_MA
     Each piece is read on a connection of its own, so that a slow download keeps none. If it
     is cut, the last line says so.
     """
-    yield _csv([list(COLUMNS)])
+    yield csv_of([list(COLUMNS)])
     after: int | None = None
     left = rows_max
     while True:
@@ -35,22 +35,22 @@ def lines(database: Database, wanted: Filter, size: int, rows_max: int = ROWS_MA
             found = entries.oldest(connection, wanted, after, min(FETCH_ROWS, left) + 1)
         page = [entry for entry in found if entry.position < size]
         shown = page[: min(FETCH_ROWS, left)]
-        yield _csv([_row(entry) for entry in shown])
+        yield csv_of([_row(entry) for entry in shown])
         left -= len(shown)
         if len(page) <= len(shown):
             return
         if not left:
-            yield _csv([[f"CUT: only the first {rows_max} entries are here and there are more; narrow the filter."]])
+            yield csv_of([[f"CUT: only the first {rows_max} entries are here and there are more; narrow the filter."]])
             return
         after = shown[-1].position
 
 
 def _row(entry: Entry) -> list[str]:
     fields = entry.fields
-    return [str(entry.position), *(_cell(fields.get(name)) for name in COLUMNS[1:])]
+    return [str(entry.position), *(cell(fields.get(name)) for name in COLUMNS[1:])]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Text that no spreadsheet takes for a formula (OWASP, "CSV injection")."""
     if value is None:
         return ""
@@ -62,7 +62,8 @@ def _cell(value: Any) -> str:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _csv(rows: list[list[str]]) -> str:
+def csv_of(rows: list[list[str]]) -> str:
+    """Rows as lines of CSV (RFC 4180)."""
     written = io.StringIO()
     csv.writer(written).writerows(rows)
     return written.getvalue()

@@ -39,11 +39,16 @@ FOUND = {
     "twilio-credentials": "Twilio refuses the bot's credentials",
     "twilio-outage": "Twilio does not answer",
     "payment-result-lost": "a card was taken and the payment's result could not be delivered",
+    "log-does-not-extend": "the log is not what was signed before; it was altered behind the bot's back{what}",
+    "log-not-signed": "the log cannot be signed{what}",
+    "log-not-anchored": "the log's checkpoints do not reach {anchor}{what}",
+    "sink-away": "the second copy of the log cannot be written; entries wait for it",
+    "sink-ahead": "the log is shorter than what its second copy has received: entries were removed",
 }
 VERBS = {"paused": "pause", "recording": "resume", "stopped": "stop for good"}
 DONE = {"paused": "paused", "recording": "recording again", "stopped": "stopped for good"}
 STATES = {"ended": "over", "absent": "absent: nothing was recorded", "failed": "failed", "stopped": "stopped for good"}
-ASKED = ("call", "actor", "source", "outcome", "type", "from", "to")
+ASKED = ("call", "number", "actor", "source", "outcome", "type", "from", "to")
 FIELDS = {
     "payment-card-number": "the card number",
     "expiration-date": "the expiry date",

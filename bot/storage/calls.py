@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -86,6 +87,21 @@ def _write(transaction: Transaction, loaded: Loaded, call: Call) -> None:
     for name in sorted(call.names - loaded.call.names):
         add_name(transaction, name, call.sid)
     _seat(transaction, loaded.call, call)
+
+
+def forget_caller(transaction: Transaction, sid: str) -> bool | None:
+    """Take the last four digits of the caller's number out of the document, which stays as old as it is. Whether there
+    were any; None if there is no such call.
+    """
+    found = _locked(transaction, sid)
+    if found is None:
+        return None
+    call, _ = found
+    if call.caller is None:
+        return False
+    body = _codec.dump_json(replace(call, caller=None)).decode()
+    transaction.connection.execute(update(calls).where(calls.c.sid == sid).values(body=body))
+    return True
 
 
 def _seat(transaction: Transaction, before: Call, after: Call) -> None:

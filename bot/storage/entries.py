@@ -12,6 +12,7 @@ from sqlalchemy import Connection, LargeBinary, Select, cast, select
 
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
+from bot.storage import schema
 from bot.storage.schema import entries, head
 
 FETCH_ROWS = 2_000
@@ -33,9 +34,13 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which entries; every one of them has an index with the position, so that a page costs the same at any depth."""
+    """Which entries; every one of them has an index with the position, so that a page costs the same at any depth.
+
+    `calls`: of any of these calls, such as those of one number.
+    """
 
     call: str | None = None
+    calls: tuple[str, ...] | None = None
     actor: str | None = None
     source: str | None = None
     outcome: str | None = None
@@ -82,6 +87,8 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(entries.c[name] == value)
+    if wanted.calls is not None:
+        query = query.where(entries.c.call.in_(wanted.calls))
     if wanted.since is not None:
         query = query.where(entries.c.at >= wanted.since)
     if wanted.until is not None:
@@ -91,6 +98,21 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
 
 def read_head(connection: Connection) -> Frontier:
     row = connection.execute(select(head.c.size, head.c.frontier).where(head.c.id == 1)).one()
+    return Frontier.from_bytes(row.size, bytes(row.frontier))
+
+
+def newest_at(connection: Connection) -> datetime | None:
+    """When the last entry was written; None if there is none."""
+    query = select(entries.c.at).order_by(entries.c.position.desc()).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def base(connection: Connection) -> Frontier:
+    """How many entries live in archives only, and the tree over them: the log in the database begins there.
+
+    Positions never change: the first entry here has the position `base(connection).size`.
+    """
+    row = connection.execute(select(schema.base.c.size, schema.base.c.frontier).where(schema.base.c.id == 1)).one()
     return Frontier.from_bytes(row.size, bytes(row.frontier))
 
 

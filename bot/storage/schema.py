@@ -96,6 +96,23 @@ seats = Table(
     Column("call", String(34), primary_key=True),
 )
 
+callers = Table(
+    "callers",
+    metadata,
+    Column("call", String(34), primary_key=True),
+    Column("digest", LargeBinary),
+    Column("last_four", String(8)),
+    Column("at", Instant, nullable=False),
+)
+"""All that is kept of a caller's number, beside the log, so that it can be erased: a row without both was."""
+Index("ix_callers_digest_call", callers.c.digest, callers.c.call)
+Index(
+    "ix_callers_at",
+    callers.c.at,
+    sqlite_where=callers.c.last_four.isnot(None),
+    postgresql_where=callers.c.last_four.isnot(None),
+)
+
 conditions = Table(
     "conditions",
     metadata,
@@ -127,6 +144,15 @@ head = Table(
     Column("frontier", LargeBinary, nullable=False),
 )
 
+base = Table(
+    "base",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("frontier", LargeBinary, nullable=False),
+)
+"""How many entries live in archives only, and the tree over them: 0 until the first pruning."""
+
 checkpoints = Table(
     "checkpoints",
     metadata,
@@ -134,6 +160,18 @@ checkpoints = Table(
     Column("note", Text, nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+anchorings = Table(
+    "anchorings",
+    metadata,
+    Column("anchor", String(200), primary_key=True),
+    Column("size", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("at", Instant),
+    Column("receipt", LargeBinary),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", Instant),
+)
+Index("ix_anchorings_size", anchorings.c.size)
 
 users = Table(
     "users",
@@ -188,4 +226,26 @@ nodes = Table(
     Column("node", String(120), primary_key=True),
     Column("kind", String(16), nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("began_at", Instant),
+    Column("ended_at", Instant),
+)
+
+settings_seen = Table(
+    "settings_seen",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("body", Text, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("name", String(500), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("at", Instant),
+    Column("holder", String(120)),
+    Column("held_until", Instant),
+    Column("failures", Integer, nullable=False),
+    Column("next_at", Instant),
 )

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -15,14 +18,30 @@ QUIET_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
-class Watch:
-    """`doing` is what is watched: "reading" or "writing". Safe for any number of threads."""
+class Gap(NamedTuple):
+    """When it did not work, by this process's clock, the driver's name for why, and what was turned away meanwhile."""
 
-    def __init__(self, doing: str) -> None:
+    since: datetime
+    until: datetime
+    why: str
+    turned_away: int
+
+
+class Watch:
+    """`doing` is what is watched: "reading" or "writing". `on_back` is told of each gap once it is over.
+
+    Safe for any number of threads.
+    """
+
+    def __init__(self, doing: str, on_back: Callable[[Gap], None] = lambda _: None) -> None:
         self._doing = doing
+        self._on_back = on_back
         self._lock = threading.Lock()
         self._is_away = False
         self._worked_at = self._failed_at = float("-inf")
+        self._since = datetime.now(UTC)
+        self._why = ""
+        self._turned_away = 0
 
     def worked(self) -> None:
         self._worked_at = time.monotonic()
@@ -35,13 +54,18 @@ class Watch:
                 return
             self._is_away = False
             log.info("database.back", doing=self._doing)
+            gap = Gap(self._since, datetime.now(UTC), self._why, self._turned_away)
+        self._on_back(gap)
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, turned_away: int = 0) -> None:
+        """`turned_away` is how much will not happen because of it."""
         with self._lock:
             self._failed_at = time.monotonic()
             if not self._is_away:
                 self._is_away = True
-                log.error("database.away", doing=self._doing, why=_in_short(error))
+                self._since, self._why, self._turned_away = datetime.now(UTC), _in_short(error), 0
+                log.error("database.away", doing=self._doing, why=self._why)
+            self._turned_away += turned_away
 
     def last_seen(self, within_seconds: float) -> bool | None:
         """Whether it worked when it was last tried; None if that is longer ago."""

@@ -1,8 +1,9 @@
 """Webhook parameters -> a message. Only what is named here is ever read; all else is dropped before anything records
 it.
 
-`From` and `To` serve to find the agent on a leg and a masked hint at the caller, and go no further: a phone number is
-in no entry of the log. Digits, speech, payment fields and tokens are not named here, so they do not exist for us.
+`From` and `To` serve to find the agent on a leg, a masked hint at the caller and a keyed digest to search by, and go
+no further: a phone number is in no entry of the log. Digits, speech, payment fields and tokens are not named here, so
+they do not exist for us.
 """
 
 from __future__ import annotations
@@ -57,13 +58,14 @@ NUMBER_SHOWN_DIGITS = 4
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a status callback says, of which call, and the contacts that may name an agent: who is on the leg, and who
-    at its other end.
+    at its other end. `caller` is the digest of the number in `message.caller`.
     """
 
     account: str | None
     message: CallReported | RecordingReported | ConferenceReported
     call: str | None = None
     conference: str | None = None
+    caller: bytes | None = None
     on_leg: str | None = None
     other_end: str | None = None
 
@@ -80,14 +82,14 @@ def call_report(form: Mapping[str, str]) -> Report:
     parent = _optional_sid(form, "ParentCallSid", "CA")
     status = _one_of(form, "CallStatus", CALL_STATUSES)
     inbound = form.get("Direction", "").startswith("inbound")
-    number = form.get("From" if inbound else "To", "")
+    number = caller_number(form)
     message = CallReported(
         sid=sid,
         status={"answered": "in-progress", "initiated": "queued"}.get(status, status),
         parent=parent,
         sequence=_count(form, "SequenceNumber"),
         at=_time(form),
-        caller=masked(number) if parent is None else None,
+        caller=masked(number) if number else None,
     )
     return Report(
         account=_optional_sid(form, "AccountSid", "AC"),
@@ -96,6 +98,12 @@ def call_report(form: Mapping[str, str]) -> Report:
         on_leg=form.get("From" if inbound else "To"),
         other_end=form.get("To" if inbound else "From"),
     )
+
+
+def caller_number(form: Mapping[str, str]) -> str | None:
+    """Whoever is at the other end of a call; of a leg of another call it is none."""
+    inbound = form.get("Direction", "").startswith("inbound")
+    return None if form.get("ParentCallSid") else form.get("From" if inbound else "To")
 
 
 def recording_report(form: Mapping[str, str]) -> Report:

@@ -10,11 +10,13 @@ from sqlalchemy import func, select
 
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
-from bot.storage import checkpoints, entries, migrate, nodes, schema
+from bot.sinks.address import sink_name
+from bot.storage import anchors, checkpoints, entries, migrate, nodes, schema, sinks
 from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
 WORKER_MISSING_AFTER = timedelta(seconds=30)
+TOLD = (Finding.OUTAGE, Finding.CREDENTIALS, Finding.LOG_DOES_NOT_EXTEND, Finding.LOG_NOT_SIGNED)
 CANNOT_BE_WRITTEN = "can be read, but not written: is its disk full?"
 
 blueprint = Blueprint("health", __name__)
@@ -62,17 +64,28 @@ def metrics() -> Response:
             select(func.count()).select_from(schema.calls).where(schema.calls.c.is_over.is_(False))
         ).scalar_one()
         seen = nodes.last_seen(connection, "worker")
+        sink = services().settings.audit_sink
+        lag = sinks.lag(connection, sink_name(sink), size, datetime.now(UTC)) if sink else None
+        anchored = anchors.last_received(connection)
     _gauge(registry, "bot_log_entries", "Entries in the audit log", size)
     _gauge(
         registry, "bot_log_unsigned_entries", "Entries after the last checkpoint", size - (latest[0] if latest else 0)
     )
     _gauge(registry, "bot_calls_live", "Calls that are not over", live)
     _gauge(registry, "bot_calls_wanted_paused", "Live calls with an open hold", paused)
-    for what in (Finding.OUTAGE, Finding.CREDENTIALS):
+    if lag is not None:
+        _gauge(registry, "audit_sink_lag_entries", "Entries that the second copy has not received", lag.entries)
+        _gauge(registry, "audit_sink_lag_seconds", "Age of the oldest of them; 0 if there is none", lag.seconds)
+    for what in TOLD:
         name = f"bot_{what.value.replace('-', '_')}"
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())
     age = (datetime.now(UTC) - seen).total_seconds() if seen else -1
     _gauge(registry, "bot_worker_heartbeat_age_seconds", "Since a worker was last alive; -1 if never", age)
+    ages = Gauge(
+        "bot_log_anchor_age_seconds", "Since an anchor last received a checkpoint", ["anchor"], registry=registry
+    )
+    for anchor, at in anchored.items():
+        ages.labels(anchor).set((datetime.now(UTC) - at).total_seconds())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 

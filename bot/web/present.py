@@ -107,6 +107,8 @@ WORDS: dict[Problem | Denial, Words] = {
 TROUBLE = {
     Finding.OUTAGE: "Twilio does not answer. No pause can be confirmed until it does: do not take a card by phone.",
     Finding.CREDENTIALS: "Twilio refuses our credentials. No pause can be confirmed: tell your administrator.",
+    Finding.LOG_DOES_NOT_EXTEND: "The audit log was altered behind the bot's back: tell compliance; verify the log.",
+    Finding.LOG_NOT_SIGNED: "The audit log cannot be signed: tell your administrator.",
 }
 """What is wrong for everybody, for the banner on every page."""
 

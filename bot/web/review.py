@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
@@ -17,18 +18,22 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import OUTCOMES, SOURCES
 from bot.audit.verify import Report
 from bot.errors import Malformed, TooFast, UnknownThing
-from bot.review import filters, pages, table
+from bot.review import bundle, filters, pages, table
 from bot.review.sentences import SENTENCES, sentence
+from bot.storage import checkpoints
 from bot.storage.entries import Entry, read_head
 from bot.storage.users import Role
+from bot.telephony import numbers
 from bot.telephony.webhooks import is_sid
 from bot.web.auth import current_user, roles
-from bot.web.services import note, services
+from bot.web.services import note, secret, services
 
+NO_NUMBER = "A number is searched for with its country: +49 30 1234567."
 REVIEWERS = (Role.REVIEWER, Role.ADMIN)
 
 blueprint = Blueprint("review", __name__, url_prefix="/review")
 _verifying = threading.Lock()
+_proving = threading.Lock()
 
 
 @blueprint.get("")
@@ -42,7 +47,7 @@ def index() -> BaseResponse:
     _note_reading(
         "log.read",
         query.values.get("call"),
-        {"view": "entries", "filter": query.values, "before": query.before, "after": query.after},
+        {"view": "entries", "filter": query.noted, "before": query.before, "after": query.after},
     )
     return make_response(_index_page(query, page))
 
@@ -57,6 +62,17 @@ def _index_page(query: filters.Query, page: pages.Page) -> str:
         types=sorted(SENTENCES),
         characters_max=filters.TEXT_CHARACTERS_MAX,
     )
+
+
+@blueprint.post("/number")
+@roles(*REVIEWERS)
+def look_for_number() -> BaseResponse:
+    """The number itself goes no further than this form: the page's address has a keyed digest of it."""
+    number = numbers.e164(request.form.get("number", ""))
+    if number is None:
+        query = replace(filters.read({}), problems=(NO_NUMBER,))
+        return make_response(_index_page(query, pages.Page([])), 400)
+    return redirect(url_for("review.index", number=numbers.token(numbers.digest(secret(), number))), 303)
 
 
 @blueprint.get("/calls/<sid>")
@@ -75,6 +91,28 @@ def call_story(sid: str) -> BaseResponse:
         return redirect(url_for("review.call_story", sid=story.sid))
     _note_reading("log.read", sid, {"view": "call", "after": query.after})
     return make_response(render_template("review/story.html", story=story, is_first=query.after is None))
+
+
+@blueprint.get("/calls/<sid>/evidence.zip")
+@roles(*REVIEWERS)
+def call_evidence(sid: str) -> Response:
+    """What the log says of one call, with proofs to the last signed checkpoint; it takes one pass over the log."""
+    if not is_sid(sid, "CA"):
+        raise UnknownThing("This is not a CallSid.")
+    with services().database.read() as connection:
+        latest = checkpoints.latest(connection)
+    vkeys = read_vkey(services().settings.vkey_file)
+    if latest is None or vkeys is None:
+        raise UnknownThing("There is no signed checkpoint, or no public key for it, so nothing can be proven.")
+    if not _proving.acquire(blocking=False):
+        raise TooFast("Evidence is being gathered already; try again when that is done.")
+    try:
+        _note_reading("log.exported", sid, {"view": "evidence", "filter": {"call": sid}})
+        content = bundle.zipped(services().database, bundle.signed_log(services().database, latest[1], vkeys), sid)
+    finally:
+        _proving.release()
+    headers = {"Content-Disposition": f'attachment; filename="evidence-{sid}.zip"'}
+    return Response(content, content_type="application/zip", headers=headers)
 
 
 @blueprint.post("/verify")
@@ -104,10 +142,11 @@ def download() -> Response:
     database = services().database
     with database.read() as connection:
         size = read_head(connection).size
-    _note_reading("log.exported", query.values.get("call"), {"view": "csv", "filter": query.values})
+        wanted = pages.filter_of(connection, query)
+    _note_reading("log.exported", query.values.get("call"), {"view": "csv", "filter": query.noted})
     name = f"log-{datetime.now(UTC):%Y-%m-%d}.csv"
     return Response(
-        table.lines(database, query.filter, size),
+        table.lines(database, wanted, size),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )

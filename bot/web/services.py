@@ -33,6 +33,11 @@ def services() -> Services:
     return cast(Services, current_app.extensions["bot"])
 
 
+def secret() -> bytes:
+    """SECRET_KEY, which keys the digests of webhooks and of callers' numbers."""
+    return services().settings.secret_key.get_secret_value().encode()
+
+
 def note(type_: str, actor: str | None, source: str = "agent", **more: Any) -> None:
     """An entry about this request, with its origin."""
     services().journal.append(Draft(type=type_, actor=actor, source=source, origin=origin(), **more))

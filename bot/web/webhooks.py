@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import structlog
 from flask import Blueprint, Response, request
 
 from bot.errors import Malformed, NotAllowed
-from bot.telephony import webhooks
+from bot.telephony import numbers, webhooks
 from bot.telephony.webhooks import Report
 from bot.web.security import csrf
-from bot.web.services import is_text, json_body, origin, services
+from bot.web.services import is_text, json_body, origin, secret, services
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/twilio")
 csrf.exempt(blueprint)
@@ -41,7 +42,7 @@ def authenticate() -> None:
 
 @blueprint.post("/call-status")
 def call_status() -> Response:
-    return _take_in("call-status", webhooks.CALL_FIELDS, webhooks.call_report)
+    return _take_in("call-status", webhooks.CALL_FIELDS, _call_report)
 
 
 @blueprint.post("/recording-status")
@@ -54,6 +55,11 @@ def conference_status() -> Response:
     return _take_in("conference-status", webhooks.CONFERENCE_FIELDS, webhooks.conference_report)
 
 
+def _call_report(form: Mapping[str, str]) -> Report:
+    number = numbers.e164(webhooks.caller_number(form) or "")
+    return replace(webhooks.call_report(form), caller=numbers.digest(secret(), number) if number else None)
+
+
 def _take_in(endpoint: str, fields: tuple[str, ...], read: Reader) -> Response:
     form = allowed(fields)
     try:
@@ -61,8 +67,7 @@ def _take_in(endpoint: str, fields: tuple[str, ...], read: Reader) -> Response:
     except Malformed as error:
         log.warning("webhook.malformed", endpoint=endpoint, why=str(error))
         raise
-    secret = services().settings.secret_key.get_secret_value().encode()
-    services().reports.take_in(report, webhooks.digest(secret, endpoint, fields, form))
+    services().reports.take_in(report, webhooks.digest(secret(), endpoint, fields, form))
     return Response(status=204)
 
 

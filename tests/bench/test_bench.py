@@ -18,6 +18,7 @@ LOADS = (
     r"  10 clients, 0.5 s +median [0-9.]+ ×.*, not 200: [0-9]+.*\n",
     r" +[0-9,]+ a second.*\n",
 )
+LOG_GOAL = r"\(goal [≤≥<] [0-9.]+: (?:reached|NOT REACHED)\)"
 GOAL = r"\(goal [≤≥] [0-9.]+: (?:reached|NOT REACHED)\)"
 
 
@@ -40,6 +41,15 @@ def test_quick_run_prints_every_row() -> None:
     for row, database in zip(rows[4:], ("SQLite", "PostgreSQL"), strict=True):
         assert f"The bot on {database}" in row
         assert re.search(r"entries, verifies \(.*answered 200, all have hold.opened", row), row
+
+
+@pytest.mark.timeout(120)
+def test_quick_run_of_the_log_prints_every_figure() -> None:
+    done = run("log", "--quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = done.stdout.split("\n\n")
+    assert [row.split(" ")[0] for row in rows[1:]] == ["Appending", "Verifying", "Exporting"]
+    assert [len(re.findall(LOG_GOAL, row)) for row in rows[1:]] == [4, 2, 1]
 
 
 def test_run_refuses_a_length_of_nothing() -> None:

@@ -83,7 +83,7 @@ class Bench:
             admitted_max=90,
             commanding_max=90,
         )
-        node = Node(name, database, journal, control, Worker(database, journal, control, None, 10.0))
+        node = Node(name, database, journal, control, Worker(database, journal, control))
         self.nodes.append(node)
         return node
 

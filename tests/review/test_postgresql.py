@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 import threading
 
-from sqlalchemy import text
-
 from bot.audit.check import verify_database
 from bot.audit.entry import Draft
 from tests.review.bench import ALICES_CALL, Bench
+from tests.support.tamper import tamper
 
 
 def _fill(bench: Bench, count: int) -> None:
@@ -21,7 +20,7 @@ def test_verify_finds_a_changed_entry(review_postgresql_bench: Bench) -> None:
     database = review_postgresql_bench.services.database
     assert verify_database(database, None).ok
     with database.write() as connection:
-        connection.execute(text("UPDATE entries SET body = body || '\\x20' WHERE position = 1"))
+        tamper(connection, "UPDATE entries SET body = body || '\\x20' WHERE position = 1")
     report = verify_database(database, None)
     assert "the stored leaf hash differs from the entry's own at 1" in report.problems
 

@@ -4,16 +4,18 @@ import re
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
 
+from bot.audit.alarm import Alarm
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
 from bot.audit.keys import create_signing_key
 from bot.audit.signer import Signer
 from bot.errors import LogError
+from bot.messages import Finding
 from bot.storage import checkpoints, entries
 from tests.review.bench import ALICES_CALL, Bench, Browser
+from tests.support.tamper import tamper
 
 _COPY = (
     "INSERT INTO entries SELECT {}, body, leaf, at, type, actor, source, call, outcome FROM entries WHERE position = 1"
@@ -60,9 +62,7 @@ def _fill(bench: Bench) -> None:
 
 def _tamper(bench: Bench, statement: str) -> None:
     with bench.services.database.write() as connection:
-        for name in connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars().all():
-            connection.execute(text(f"DROP TRIGGER {name}"))
-        connection.execute(text(statement))
+        tamper(connection, statement)
 
 
 def test_verify_of_an_untouched_log_is_good(review_bench: Bench) -> None:
@@ -190,3 +190,14 @@ def test_verify_now_without_the_public_key_says_what_was_not_checked(
         "success",
         "the log's public key is missing, so no signed checkpoint was checked",
     )
+
+
+def test_log_that_was_altered_is_told_on_the_page(review_bench: Bench, review_carol: Browser) -> None:
+    alarm = Alarm(review_bench.services.database, review_bench.services.journal)
+    alarm.ring(Finding.LOG_DOES_NOT_EXTEND, "entry 3 is not the one that was signed before")
+    page = review_carol.page("/review")
+    assert "The audit log was altered behind the bot's back: tell compliance" in page
+    assert (
+        "To look at: the log is not what was signed before; it was altered behind the bot's back "
+        "(entry 3 is not the one that was signed before)."
+    ) in page

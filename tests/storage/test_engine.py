@@ -118,7 +118,7 @@ def test_writers_take_turns_across_processes(tmp_path: Path) -> None:
 
 def test_readers_are_not_kept_waiting_by_a_writer(database: Database) -> None:
     with database.write() as writing:
-        writing.execute(text("UPDATE head SET size = size"))
+        writing.execute(text("UPDATE head SET size = size + 1"))
         with database.read() as reading:
             assert reading.execute(text("SELECT size FROM head")).scalar_one() == 0
 

@@ -22,6 +22,7 @@ from bot.storage import entries, migrate, schema
 from bot.storage.engine import Database
 from bot.storage.entries import Filter
 from tests.support.postgres import Server
+from tests.support.tamper import tamper
 
 
 def root(leaves: list[bytes]) -> bytes:
@@ -202,7 +203,7 @@ def test_deadlock_settles_on_another_try(postgres: Server) -> None:
 
 def test_log_without_a_head_refuses_entries(database: Database, journal: Journal) -> None:
     with database.write() as connection:
-        connection.execute(schema.head.delete())
+        tamper(connection, "DELETE FROM head")
     with pytest.raises(LogError, match="init-db"):
         journal.append(Draft(type="tested"))
 

@@ -1,7 +1,8 @@
 """Makes sure of what the tests need beside Python: `python -m tests.support.install [chromium] [postgresql]`.
 
 What is missing is installed from Debian's packages where that is allowed (as root, with apt-get). Otherwise one line
-says what is missing and how to get it, and the exit code is 1: tests are never skipped for want of it.
+says what is missing and how to get it, and the exit code is 1: tests are never skipped for want of it. Parts that make
+tests stronger (strace) are installed too where that is allowed; elsewhere a line says what is used instead.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from tests.support.chromium import chromium_path
+from tests.support.faults import does_strace_work, find_strace
 from tests.support.missing import MissingPartError
 from tests.support.postgres import ENVIRONMENT_NAME, postgres_binaries
 
@@ -43,13 +46,15 @@ def find_postgresql() -> None:
 
 
 PARTS: Mapping[str, Callable[[], None]] = {"chromium": find_chromium, "postgresql": find_postgresql}
+STRONGER: Mapping[str, Callable[[], None]] = {"strace": find_strace}
+INSTEAD = "System calls of the signer are failed from within Python, for want of strace."
 
 
-def missing_parts(names: Sequence[str]) -> list[MissingPartError]:
+def missing_parts(names: Sequence[str], parts: Mapping[str, Callable[[], None]] = PARTS) -> list[MissingPartError]:
     missing = []
     for name in names:
         try:
-            PARTS[name]()
+            parts[name]()
         except MissingPartError as error:
             missing.append(error)
     return missing
@@ -92,12 +97,26 @@ def explain(missing: Sequence[MissingPartError]) -> str:
     )
 
 
+def make_stronger() -> None:
+    """Try, and say so where it cannot be."""
+    missing = missing_parts(tuple(STRONGER), STRONGER)
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            install([part.package for part in missing])
+        does_strace_work.cache_clear()
+        missing = missing_parts(tuple(STRONGER), STRONGER)
+    if missing:
+        print(INSTEAD, file=sys.stderr)
+
+
 def main(names: Sequence[str]) -> int:
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         print(f"unknown: {', '.join(unknown)}; known: {', '.join(PARTS)}", file=sys.stderr)
         return 2
     wanted = names or tuple(PARTS)
+    if not names:
+        make_stronger()
     missing = missing_parts(wanted)
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         packages = [part.package for part in missing]

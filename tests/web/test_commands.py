@@ -40,6 +40,17 @@ COMMANDS = [
     ["audit", "verify"],
     ["audit", "export"],
     ["audit", "checkpoint"],
+    ["audit", "signer"],
+    ["audit", "keygen"],
+    ["audit", "rotate-key"],
+    ["audit", "rotate-key", "begin"],
+    ["audit", "rotate-key", "finish"],
+    ["audit", "archive"],
+    ["grant-sql"],
+    ["audit", "anchors"],
+    ["privacy"],
+    ["privacy", "show"],
+    ["privacy", "erase"],
 ]
 PASSWORD = "typed by hand 2026"
 PROCESS_SECONDS = 40
@@ -123,7 +134,8 @@ def test_log_is_kept_verified_exported_and_tampering_is_found(web_empty_shell: S
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}\n", key.stdout)
     assert key.stdout.strip() not in str(shell.entries())
     assert shell.process("audit", "export", str(shell.folder / "out")).returncode == 0
-    assert sorted(path.name for path in (shell.folder / "out").iterdir()) == ["checkpoint", "entries.jsonl", "log.vkey"]
+    names = ["README.txt", "checkpoint", "entries.jsonl", "log.vkey", "verify.py"]
+    assert sorted(path.name for path in (shell.folder / "out").iterdir()) == names
     assert shell.process("audit", "verify").returncode == 0
     _tamper(shell)
     found = shell.process("audit", "verify")
@@ -179,6 +191,8 @@ def _entry_points(shell: Shell) -> str:
 def _tamper(shell: Shell, statement: str = "UPDATE entries SET body = replace(body, 'crm', 'crn')") -> None:
     module = sqlite_module()
     connection: sqlite3.Connection = module.connect(shell.folder / DATABASE_FILE)
+    for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
     connection.execute(statement)
     connection.commit()
     connection.close()
@@ -357,6 +371,42 @@ def test_verify_after_tampering_exits_with_1(statement: str, web_shell: Shell) -
     _tamper(web_shell, statement)
     reply = web_shell.run("audit", "verify")
     assert (reply.exit_code, "does NOT verify" in reply.output) == (1, True)
+
+
+def test_keygen_makes_a_key_for_its_owner_alone_and_never_overwrites(web_empty_shell: Shell) -> None:
+    shell = web_empty_shell
+    made = shell.run("audit", "keygen")
+    assert made.exit_code == 0, made.output
+    assert made.stdout == Path(f"{shell.key_file}.vkey").read_text(encoding="utf-8")
+    assert stat.S_IMODE(shell.key_file.stat().st_mode) == 0o600
+    before = shell.key_file.read_bytes()
+    again = shell.run("audit", "keygen")
+    assert (again.exit_code, again.stdout, shell.key_file.read_bytes()) == (2, "", before)
+    assert "never overwritten" in again.stderr
+    other = shell.run("audit", "keygen", str(shell.folder / "other.pem"))
+    assert other.stdout.startswith("example.org/log+")
+    assert other.stdout != made.stdout
+
+
+def test_key_is_rotated_by_two_commands_in_their_order(web_shell: Shell) -> None:
+    vkeys = Path(f"{web_shell.key_file}.vkey")
+    assert web_shell.run("audit", "rotate-key", "finish").exit_code == 2
+    begun = web_shell.run("audit", "rotate-key", "begin")
+    assert begun.exit_code == 0, begun.output
+    old, new = vkeys.read_text(encoding="utf-8").splitlines()
+    assert old in begun.stdout
+    assert new in begun.stdout
+    assert web_shell.run("audit", "checkpoint").stdout.count("\u2014 example.org/log ") == 2
+    assert web_shell.run("audit", "rotate-key", "begin").exit_code == 2
+    assert web_shell.run("init-db").exit_code == 0
+    assert web_shell.run("audit", "rotate-key", "finish").exit_code == 0
+    assert vkeys.read_text(encoding="utf-8").splitlines() == [new, old]
+    assert web_shell.run("audit", "export", "out").exit_code == 0
+    assert web_shell.run("audit", "verify", "out").exit_code == 0
+    assert web_shell.run("audit", "verify").exit_code == 0
+    assert [type_ for type_ in web_shell.types() if str(type_).startswith("key.")] == [
+        "key.created", "key.rotation_begun", "key.rotation_finished",
+    ]  # fmt: skip
 
 
 # Help

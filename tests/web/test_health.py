@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.storage import nodes
+from bot.app import create_app
+from bot.audit.entry import Draft
+from bot.audit.journal import Journal
+from bot.storage import migrate, nodes
+from bot.storage.engine import Database
 from tests.simulator.process import Simulator
 from tests.web.bench import PUBLIC, Bench
 from tests.web.conftest import bench_of, settings_of
@@ -82,3 +86,16 @@ def test_health_names_nobody_and_changes_nothing(path: str, web_bench: Bench) ->
 def test_health_is_only_read(path: str, web_bench: Bench) -> None:
     assert web_bench.app.test_client().head(path).status_code == 200
     assert web_bench.app.test_client().delete(path).status_code in {400, 405}
+
+
+def test_metrics_tell_how_far_the_second_copy_is_behind(
+    simulator: Simulator, database_url: str, tmp_path: Path
+) -> None:
+    settings = settings_of(simulator.url, database_url, tmp_path).model_copy(update={"audit_sink": "syslog:"})
+    database = Database(database_url)
+    migrate.upgrade(database)
+    Journal(database, "test-node").append(Draft(type="tested"))
+    reply = create_app(settings).test_client().get("/metrics", base_url=PUBLIC)
+    assert "audit_sink_lag_entries 1.0" in reply.text
+    assert "audit_sink_lag_seconds" in reply.text
+    database.close()

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import text
 
 from bot.settings import Settings
 from bot.web import pay
@@ -19,6 +18,7 @@ from tests.conftest import ALICE, SAM
 from tests.simulator.process import Simulator
 from tests.support.full_disk import full_disk
 from tests.support.receiver import Receiver
+from tests.support.tamper import tamper
 from tests.web.bench import PUBLIC, Bench
 from tests.web.caller import Answer, Caller, caller, configured, damage
 from tests.web.conftest import DATABASE_FILE, settings_of
@@ -301,7 +301,7 @@ def test_error_that_nobody_foresaw_is_no_error_to_twilio(dave: Caller) -> None:
 def test_log_that_cannot_be_written_is_no_error_to_twilio_and_the_result_arrives(dave: Caller, desk: Receiver) -> None:
     paying = dave.at("pay")
     with dave.bench.services.database.write() as connection:
-        connection.execute(text("DELETE FROM head"))
+        tamper(connection, "DELETE FROM head")
     status = dave.post(paying.only("Pay").attrib["statusCallback"], For="payment-card-number", Attempt="1")
     assert status.status_code == 204
     assert ended(dave, paying, "success").words == [pay.SAVED]

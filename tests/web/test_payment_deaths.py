@@ -82,7 +82,7 @@ def dies_in_a_payment(bench: Bench, until: str) -> str:
 def test_worker_ends_what_a_process_left_that_died(web_dying: Bench, until: str, left: list[str]) -> None:
     call = dies_in_a_payment(web_dying, until)
     services = web_dying.services
-    worker = Worker(services.database, services.journal, services.control, None, 10.0, services.payments.tidy)
+    worker = Worker(services.database, services.journal, services.control, None, services.payments.tidy)
     deadline = time.monotonic() + SOON_SECONDS
     while web_dying.recording_states(call) != ["in-progress"]:
         assert time.monotonic() < deadline

@@ -8,12 +8,12 @@ from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from tests.conftest import ALICE
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.support.full_disk import full_disk
+from tests.support.tamper import tamper
 from tests.web.bench import PUBLIC, Bench
 from tests.web.caller import damage
 from tests.web.signing import signature_of
@@ -104,7 +104,7 @@ def test_database_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Be
 def test_log_that_cannot_be_written_goes_to_failed_and_is_no_error(flow: Bench) -> None:
     call = flow.place_call()
     with flow.services.database.write() as connection:
-        connection.execute(text("DELETE FROM head"))
+        tamper(connection, "DELETE FROM head")
     assert pause(flow, call) == FAILED
     assert resume(flow, call) == NEXT
 

@@ -107,7 +107,7 @@ def reason_of(page: Page) -> str:
 @contextmanager
 def _stage(bench: Bench) -> Iterator[Stage]:
     services = bench.services
-    worker = Worker(services.database, services.journal, services.control, None, 10.0)
+    worker = Worker(services.database, services.journal, services.control)
     with ThreadPoolExecutor(200, thread_name_prefix="wish") as threads:
         yield Stage(bench, bench.signed_in(ALICE), worker, threads)
 

@@ -1,0 +1,82 @@
+"""`mailto:…`: the note by mail, as text and as a file to save. SMTP by AUDIT_SMTP_URL, with STARTTLS where offered."""
+
+from __future__ import annotations
+
+import smtplib
+import ssl
+import time
+from datetime import timedelta
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import unquote, urlsplit
+
+from bot.audit.anchors.anchor import AnchorFailed
+from bot.telephony.http_client import watchdog
+
+SECONDS = 30.0
+"""On the wall clock, for the whole conversation."""
+
+PORT = 25
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class MailAnchor:
+    """`sender` is the address that the mail comes from."""
+
+    def __init__(self, address: str, smtp_url: str, sender: str, every: timedelta) -> None:
+        self.name = f"mailto:{address}"[:200]
+        self.every = every
+        self._address = address
+        self._sender = sender
+        self._server = urlsplit(smtp_url)
+
+    def keep(self, note: str) -> None:
+        message = self._message(note)
+        with watchdog.guard(time.monotonic() + SECONDS) as guard:
+            try:
+                with smtplib.SMTP(self._server.hostname or "", self._server.port or PORT, timeout=SECONDS) as smtp:
+                    guard.watch(smtp.sock)
+                    self._secure(smtp)
+                    guard.watch(smtp.sock)
+                    self._sign_in(smtp)
+                    smtp.send_message(message)
+            except smtplib.SMTPException as error:
+                raise AnchorFailed("no reply in time" if guard.expired else _in_a_word(error)) from None
+            except ssl.SSLError:
+                raise AnchorFailed("no secure connection") from None
+            except OSError:
+                raise AnchorFailed("no reply in time" if guard.expired else "no connection") from None
+
+    def _secure(self, smtp: smtplib.SMTP) -> None:
+        smtp.ehlo_or_helo_if_needed()
+        if smtp.has_extn("starttls"):
+            smtp.starttls(context=ssl.create_default_context())
+        elif self._server.password and self._server.hostname not in LOOPBACK:
+            raise AnchorFailed("the server offers no STARTTLS, and the password is not sent in the clear")
+
+    def _sign_in(self, smtp: smtplib.SMTP) -> None:
+        if self._server.username:
+            smtp.login(unquote(self._server.username), unquote(self._server.password or ""))
+
+    def _message(self, note: str) -> EmailMessage:
+        origin, size = note.split("\n", 2)[:2]
+        message = EmailMessage()
+        message["From"] = self._sender
+        message["To"] = self._address
+        message["Date"] = formatdate()
+        message["Message-ID"] = make_msgid(domain=self._sender.rpartition("@")[2])
+        message["Subject"] = f"Checkpoint of {origin}: {size} entries"
+        message.set_content(f"Keep the attached file. `bot audit verify --anchor` checks the log against it.\n\n{note}")
+        message.add_attachment(
+            note.encode(), maintype="application", subtype="octet-stream", filename=f"checkpoint-{size}.note"
+        )
+        return message
+
+
+def _in_a_word(error: smtplib.SMTPException) -> str:
+    """Replies may hold addresses: the code is enough."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "the address was refused"
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"answered with {error.smtp_code}"
+    return "the connection broke"

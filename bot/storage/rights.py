@@ -1,0 +1,105 @@
+"""PostgreSQL: which rights the bot needs, as SQL for the owner of the tables, and which it has beyond them.
+
+Two roles. The owner runs `bot init-db` and `bot audit archive --prune`; web and worker connect as the bot, which adds
+entries and reads them, and cannot change, delete or truncate one, lift a guard or alter a table. SQLite knows no roles:
+whoever may write the file may do everything.
+"""
+
+from __future__ import annotations
+
+import re
+
+import structlog
+from sqlalchemy import Connection, text
+
+from bot.errors import DatabaseUnavailable, UsageError
+from bot.storage import guards
+from bot.storage.engine import Database
+from bot.storage.schema import metadata
+
+log = structlog.get_logger(__name__)
+
+ROLE = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
+MIGRATIONS_TABLE = "alembic_version"
+
+_ADDED = "SELECT, INSERT"
+_READ = "SELECT"
+_FULL = "SELECT, INSERT, UPDATE, DELETE"
+_LESS = {
+    "entries": _ADDED,
+    "checkpoints": "SELECT, INSERT, DELETE",
+    "base": _READ,
+    MIGRATIONS_TABLE: _READ,
+    "head": "SELECT, UPDATE (size, frontier)",
+    "calls": "SELECT, INSERT, UPDATE",
+    "names": _ADDED,
+    "users": "SELECT, INSERT, UPDATE",
+    "api_keys": "SELECT, INSERT, UPDATE",
+}
+"""What differs from reading and writing rows at will."""
+
+_EXCESS = text("""
+    SELECT role.rolsuper AS superuser,
+           pg_has_role(current_user, log.relowner, 'MEMBER') AS owner,
+           has_table_privilege(log.oid, 'UPDATE') OR has_any_column_privilege(log.oid, 'UPDATE') AS "UPDATE",
+           has_table_privilege(log.oid, 'DELETE') AS "DELETE",
+           has_table_privilege(log.oid, 'TRUNCATE') AS "TRUNCATE",
+           has_table_privilege(log.oid, 'TRIGGER') AS "TRIGGER"
+    FROM pg_roles role, pg_class log
+    WHERE role.rolname = current_user AND log.oid = to_regclass('entries')
+""")
+_MAY_PRUNE = text("""
+    SELECT has_table_privilege('entries', 'DELETE') AND has_table_privilege('base', 'UPDATE')
+""")
+
+
+def grants(role: str, schema: str = "public") -> str:
+    """SQL for the owner to run: this role gets what the bot needs and loses all else. Doing it twice changes nothing.
+
+    Raises `UsageError` for a name that would need more than quotation marks.
+    """
+    for name in (role, schema):
+        if not ROLE.fullmatch(name):
+            raise UsageError("A role or schema has small letters, digits, _ and - only, 63 characters at most.")
+    tables = [MIGRATIONS_TABLE, *sorted(metadata.tables)]
+    lines = [
+        f'REVOKE CREATE ON SCHEMA "{schema}" FROM PUBLIC, "{role}";',
+        f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}";',
+        *(f'REVOKE ALL ON TABLE "{schema}"."{table}" FROM PUBLIC, "{role}";' for table in tables),
+        *(f'GRANT {_LESS.get(table, _FULL)} ON TABLE "{schema}"."{table}" TO "{role}";' for table in tables),
+    ]
+    return "\n".join(["BEGIN;", *lines, "COMMIT;", ""])
+
+
+def excess(connection: Connection) -> tuple[str, ...]:
+    """What this connection's role may do to the log and the bot never needs, in plain words. Nothing on SQLite."""
+    if connection.dialect.name == "sqlite":
+        return ()
+    row = connection.execute(_EXCESS).one_or_none()
+    if row is None:  # not migrated yet
+        return ()
+    if row.superuser:
+        return ("is a superuser",)
+    if row.owner:
+        return ("owns the log's tables",)
+    return tuple(f"has {name} on entries" for name in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER") if getattr(row, name))
+
+
+def warn(database: Database) -> None:
+    """Say in the process's log what protects the entries less than it could. A database that is away is asked nothing:
+    a process starts without it.
+    """
+    try:
+        with database.read() as connection:
+            too_much, lifted = excess(connection), guards.missing(connection)
+    except DatabaseUnavailable:
+        return
+    if too_much:
+        log.warning("database.more_rights_than_needed", role=", ".join(too_much), see="bot grant-sql")
+    if lifted:
+        log.warning("database.guards_missing", guards=sorted(lifted), see="bot init-db puts them back")
+
+
+def may_prune(connection: Connection) -> bool:
+    """Whether this role may remove archived entries. On SQLite everybody may who can write the file."""
+    return connection.dialect.name == "sqlite" or bool(connection.execute(_MAY_PRUNE).scalar_one())
