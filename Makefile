@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 UV_VERSION := 0.13.9
 
-PYTEST_ARGS ?= -n 4
+PYTEST_ARGS ?= -n 4 --dist worksteal
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 SOAK_ARGS ?=

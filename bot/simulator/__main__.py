@@ -7,19 +7,23 @@ import os
 import re
 import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+import threading
 
 from bot.simulator.app import create_app
 from bot.simulator.server import listen, make_server
 from bot.simulator.settings import Settings, is_http_url
 from bot.simulator.world import Credentials, World
 
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
+
 
 def main() -> int:
-    """Exit code 0 after SIGTERM or SIGINT, 2 if it cannot begin."""
+    """Exit code 0 after SIGTERM or SIGINT, 2 if it cannot begin.
+
+    The signals are waited for and never interrupt: an exception in the middle of a thread's start may be lost.
+    """
     options = _options()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     try:
         credentials = _credentials()
         if not is_http_url(options.webhook_base):
@@ -35,11 +39,9 @@ def main() -> int:
     server = make_server(listening, create_app(world, options.host))
     world.sender.start()
     host = f"[{options.host}]" if ":" in options.host else options.host
-    try:
-        print(f"simulator listening on http://{host}:{port}", flush=True)
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass
+    threading.Thread(target=server.serve_forever, name="server", daemon=True).start()
+    print(f"simulator listening on http://{host}:{port}", flush=True)
+    signal.sigwait(_ENDING)
     return 0
 
 
@@ -70,10 +72,6 @@ def _credentials() -> Credentials:
         raise ValueError("TWILIO_AUTH_TOKEN must be set")
     key_sid, key_secret = os.environ.get("TWILIO_API_KEY_SID", ""), os.environ.get("TWILIO_API_KEY_SECRET", "")
     return Credentials(account, token, key_sid, key_secret)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -74,8 +74,8 @@ def metrics() -> Response:
     _gauge(registry, "bot_calls_live", "Calls that are not over", live)
     _gauge(registry, "bot_calls_wanted_paused", "Live calls with an open hold", paused)
     if lag is not None:
-        _gauge(registry, "audit_sink_lag_entries", "Entries that the second copy has not received", lag.entries)
-        _gauge(registry, "audit_sink_lag_seconds", "Age of the oldest of them; 0 if there is none", lag.seconds)
+        _gauge(registry, "bot_log_sink_lag_entries", "Entries that the second copy has not received", lag.entries)
+        _gauge(registry, "bot_log_sink_lag_seconds", "Age of the oldest of them; 0 if there is none", lag.seconds)
     for what in TOLD:
         name = f"bot_{what.value.replace('-', '_')}"
         _gauge(registry, name, "1 while this is so, as told in the log", what in services().control.outage.known())

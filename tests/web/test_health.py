@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from openapi_core import OpenAPI
 from prometheus_client.parser import text_string_to_metric_families
 
-from bot.app import create_app
 from bot.audit.entry import Draft
-from bot.audit.journal import Journal
-from bot.storage import migrate, nodes
-from bot.storage.engine import Database
+from bot.settings import Settings
+from bot.simulator.client import SimulatorClient
+from bot.storage import nodes
 from tests.simulator.process import Simulator
 from tests.web.bench import PUBLIC, Bench
 from tests.web.conftest import bench_of, settings_of
@@ -89,13 +89,10 @@ def test_health_is_only_read(path: str, web_bench: Bench) -> None:
 
 
 def test_metrics_tell_how_far_the_second_copy_is_behind(
-    simulator: Simulator, database_url: str, tmp_path: Path
+    web_settings: Settings, twilio: SimulatorClient, web_document: OpenAPI
 ) -> None:
-    settings = settings_of(simulator.url, database_url, tmp_path).model_copy(update={"audit_sink": "syslog:"})
-    database = Database(database_url)
-    migrate.upgrade(database)
-    Journal(database, "test-node").append(Draft(type="tested"))
-    reply = create_app(settings).test_client().get("/metrics", base_url=PUBLIC)
-    assert "audit_sink_lag_entries 1.0" in reply.text
-    assert "audit_sink_lag_seconds" in reply.text
-    database.close()
+    with bench_of(web_settings.model_copy(update={"audit_sink": "syslog:"}), twilio, web_document) as bench:
+        bench.services.journal.append(Draft(type="tested"))
+        shown = _metrics(bench)
+    assert shown["bot_log_sink_lag_entries"] == 1
+    assert "bot_log_sink_lag_seconds" in shown
