@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -22,6 +23,7 @@ from bot.storage.schema import entries
 from bot.storage.schema import nodes as nodes_table
 
 WARM_UP = 50
+WRITERS = 16
 FAR_AWAY = 1_000_000_000
 """Where the bare rows go: positions that the log does not reach."""
 
@@ -31,11 +33,14 @@ STATE = update(nodes_table).where(nodes_table.c.node == "bench").values(kind="ch
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Medians in seconds: a bare INSERT, an entry alone, an entry with a row of state."""
+    """Medians in seconds: a bare INSERT, an entry alone, an entry with a row of state; and the time of an entry where
+    `WRITERS` write at once, on average.
+    """
 
     bare: float
     entry: float
     with_state: float
+    together: float
 
 
 def measure(database_url: str, count: int) -> Appended:
@@ -62,9 +67,18 @@ def measure(database_url: str, count: int) -> Appended:
                 way()
                 if number >= WARM_UP:
                     kept.append(time.perf_counter() - began)
-        return Appended(*map(median, times))
+        medians = [median(one) for one in times]
+        return Appended(medians[0], medians[1], medians[2], _together(alone, count))
     finally:
         database.close()
+
+
+def _together(append: Callable[[], None], count: int) -> float:
+    with ThreadPoolExecutor(WRITERS) as writers:
+        began = time.perf_counter()
+        for one in [writers.submit(append) for _ in range(count)]:
+            one.result()
+        return (time.perf_counter() - began) / count
 
 
 def draft() -> Draft:

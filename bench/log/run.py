@@ -66,6 +66,7 @@ def _append(url: str, count: int) -> None:
     _say(f"  {database_words(url)}: a bare INSERT took {found.bare * 1e6:,.0f} µs")
     _say(f"    the entry and the tree's head            {Figure(found.entry / found.bare, '×', most=APPEND_MAX)}")
     _say(f"    with a row of state                      {Figure(found.with_state / found.bare, '×', most=APPEND_MAX)}")
+    _say(f"    an entry where {append.WRITERS} write at once           {Figure(found.together / found.bare, '×')}")
 
 
 def _share(value: float, least: float | None = None) -> str:

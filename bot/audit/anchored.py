@@ -13,8 +13,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from rfc3161_client import decode_timestamp_response
-
+from bot.audit.anchors.timestamp import imprint
 from bot.audit.checkpoint import Checkpoint, CheckpointError, parse_and_verify
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.verify import MAX_PROBLEMS, Report
@@ -135,7 +134,7 @@ def _token_problems(source: Path) -> Iterator[str]:
     for token in sorted(source.glob("*.tsr")) if source.is_dir() else ():
         note = token.with_suffix(".note")
         try:
-            stamped = decode_timestamp_response(_raw(token, FILE_BYTES_MAX)).tst_info.message_imprint.message
+            stamped = imprint(_raw(token, FILE_BYTES_MAX))
         except ValueError:
             yield f"the time stamp {token.name} cannot be read"
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
@@ -73,7 +74,7 @@ def join(pieces: Iterable[Iterable[Subtree]]) -> Frontier:
 
 
 def _lines(file: BinaryIO, start: int, stop: int | None) -> Iterator[list[bytes]]:
-    """Checked at the speed of a search: between two lines stands `}` newline `{`, and nowhere else a newline."""
+    """A block's lines at a time, without their newlines. Raises `Irregular`."""
     file.seek(start)
     rest = b""
     while block := file.read(BLOCK_BYTES if stop is None else min(BLOCK_BYTES, stop - file.tell())):
@@ -82,12 +83,16 @@ def _lines(file: BinaryIO, start: int, stop: int | None) -> Iterator[list[bytes]
             raise Irregular
         if newline:
             lines = whole.split(b"\n")
-            is_regular = whole.startswith(b"{") and whole.endswith(b"}")
-            if not is_regular or whole.count(b"}\n{") != len(lines) - 1 or max(map(len, lines)) > MAX_BYTES:
+            if not _are_objects(lines) or max(map(len, lines)) > MAX_BYTES:
                 raise Irregular
             yield lines
     if rest:
         raise Irregular
+
+
+def _are_objects(lines: list[bytes]) -> bool:
+    """At first sight. Two passes in C cost a third of a search for `}` newline `{`."""
+    return all(map(bytes.startswith, lines, repeat(b"{"))) and all(map(bytes.endswith, lines, repeat(b"}")))
 
 
 def _push_group(found: list[Subtree], position: int, lines: list[bytes]) -> None:

@@ -24,7 +24,7 @@ from bot.sinks.address import open_sink, sink_name
 from bot.storage import conditions, entries, sinks
 from bot.storage.engine import Database
 
-BATCH_ENTRIES_MAX = entries.FETCH_ROWS
+BATCH_ENTRIES_MAX = 2_000
 BATCH_BYTES_MAX = 1_000_000
 SEND_SECONDS = 10.0
 CLAIM_SECONDS = 20.0

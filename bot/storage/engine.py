@@ -46,6 +46,7 @@ class Database:
         self.path = _sqlite_path(url) if self.is_sqlite else None
         self.engine = _sqlite_engine(url) if self.is_sqlite else _postgresql_engine(url)
         self._reading = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._writing = self.engine.execution_options(writes=True)
         self._lock_file: int | None = None
         self._lock = threading.Lock()
         self._reading_works = Watch("reading")
@@ -72,10 +73,8 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A write transaction, committed at the end. For the journal only."""
-        with translated(), self._turn(), self.engine.connect() as connection:
-            connection.execution_options(writes=True)
-            with connection.begin():
-                yield connection
+        with translated(), self._turn(), self._writing.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         self.engine.dispose()

@@ -15,7 +15,7 @@ from bot.audit.merkle import Frontier
 from bot.storage import schema
 from bot.storage.schema import entries, head
 
-FETCH_ROWS = 2_000
+FETCH_ROWS = 500
 
 POSITION_DIGITS_MAX = 11
 """More entries than any log will have, and fewer digits than any card number has."""

@@ -11,7 +11,7 @@ from sqlalchemy import LargeBinary, cast, select
 from bot.storage.engine import Database
 from bot.storage.schema import entries
 
-FETCH_ROWS = 2_000
+FETCH_ROWS = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,20 +10,17 @@ import ssl
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.x509 import Certificate, load_pem_x509_certificates
-from rfc3161_client import (
-    HashAlgorithm,
-    TimeStampRequest,
-    TimestampRequestBuilder,
-    TimeStampResponse,
-    VerificationError,
-    VerifierBuilder,
-    decode_timestamp_response,
-)
 
 from bot.audit.anchors.anchor import AnchorFailed
 from bot.audit.anchors.web import Post, name_of
+
+if TYPE_CHECKING:
+    from rfc3161_client import TimeStampRequest, TimeStampResponse
+
+# rfc3161_client is imported where it is used: it takes 3 MB, and most processes and commands stamp nothing.
 
 
 class TimestampAnchor:
@@ -36,6 +33,8 @@ class TimestampAnchor:
         self._post = Post(url)
 
     def keep(self, note: str) -> bytes:
+        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder  # noqa: PLC0415 - see above
+
         message = note.encode()
         asked = (
             TimestampRequestBuilder()
@@ -71,6 +70,8 @@ def verify_token(
     """The reply, if it is a token over these bytes whose signature leads to one of `roots`, and answers what was asked.
     Raises `AnchorFailed`.
     """
+    from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response  # noqa: PLC0415 - see above
+
     if not roots:
         raise AnchorFailed("there is no certificate to verify the time stamp with: set AUDIT_TSA_CA_FILE")
     try:
@@ -82,3 +83,10 @@ def verify_token(
     except (VerificationError, ValueError) as error:
         raise AnchorFailed(f"the time stamp does not verify: {error}") from None
     return reply
+
+
+def imprint(receipt: bytes) -> bytes:
+    """The SHA-256 digest that a reply's token is over; who signed it is not looked at. ValueError if there is none."""
+    from rfc3161_client import decode_timestamp_response  # noqa: PLC0415 - see above
+
+    return decode_timestamp_response(receipt).tst_info.message_imprint.message
