@@ -138,7 +138,8 @@ def _read(sources: Sequence[Path], vkeys: str) -> Anchors:
     anchors = read_sources(sources, vkeys)
     if anchors.left_out:
         click.echo(f"bot: warning: {anchors.left_out} pieces of the anchors are no whole notes", err=True)
-    click.echo(f"Compared with {len(anchors.checkpoints)} anchored checkpoints.")
+    count = len(anchors.checkpoints)
+    click.echo(f"Compared with {count} anchored {'checkpoint' if count == 1 else 'checkpoints'}.")
     return anchors
 
 
