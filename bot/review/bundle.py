@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from sqlalchemy import Connection
+
+from bot.audit.folders import TOKEN, write
 from bot.audit.part import Signed, write_part
 from bot.errors import UnknownThing
 from bot.review import evidence
 from bot.review.spoken import entries_in
-from bot.storage import calls, entries, parts
+from bot.storage import anchors, calls, checkpoints, entries, parts
 from bot.storage.engine import Database
 from bot.storage.parts import Part
 
@@ -60,12 +63,29 @@ def write_evidence(
     return write_part(folder, log, kept, progress=progress, finish=finish)
 
 
-def zipped(database: Database, log: Signed, sid: str) -> bytes:
-    """The same as a zip with one folder in it."""
+def best_checkpoint(connection: Connection, sid: str) -> tuple[str, bytes | None] | None:
+    """The note that evidence for this call ends at, and a time-stamp token over it.
+
+    The newest checkpoint with a time stamp, unless more has happened in the call since than that it was read about;
+    then the newest, without one. None if nothing was ever signed.
+    """
+    latest = checkpoints.latest(connection)
+    if latest is None:
+        return None
+    stamped = anchors.newest_with_receipt(connection)
+    if stamped is None or parts.tells_more(connection, sid, stamped.size, latest[0]):
+        return latest[1], None
+    return stamped.note, stamped.receipt
+
+
+def zipped(database: Database, log: Signed, sid: str, token: bytes | None = None) -> bytes:
+    """The same as a zip with one folder in it, and the time-stamp token over the log's note, if there is one."""
     name = f"evidence-{sid}"
     content = io.BytesIO()
     with tempfile.TemporaryDirectory() as place:
         write_evidence(Path(place) / name, database, log, sid)
+        if token:
+            write(Path(place) / name / TOKEN, token)
         with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted((Path(place) / name).iterdir()):
                 file.write(path, f"{name}/{path.name}")

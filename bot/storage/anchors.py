@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Select, delete, func, insert, select, tuple_, type_coerce, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Select,
+    delete,
+    func,
+    insert,
+    select,
+    tuple_,
+    type_coerce,
+    update,
+)
 
 from bot.audit.journal import Transaction
 from bot.storage import checkpoints as notes
@@ -106,14 +118,11 @@ def last_received(connection: Connection) -> dict[str, datetime]:
 
 def with_receipt(connection: Connection) -> list[Anchored]:
     """Every note for which there is a receipt, the smallest first."""
-    columns = (anchorings.c.anchor, anchorings.c.size, checkpoints.c.note, anchorings.c.at, anchorings.c.receipt)
-    query = (
-        select(*columns)
-        .join(checkpoints, checkpoints.c.size == anchorings.c.size)
-        .where(anchorings.c.receipt.is_not(None), anchorings.c.at.is_not(None))
-        .order_by(anchorings.c.size, anchorings.c.anchor)
-    )
-    return [Anchored(row.anchor, row.size, row.note, row.at, bytes(row.receipt)) for row in connection.execute(query)]
+    return _with_receipt(connection, anchorings.c.size)
+
+
+def newest_with_receipt(connection: Connection) -> Anchored | None:
+    return next(iter(_with_receipt(connection, anchorings.c.size.desc(), limit=1)), None)
 
 
 def surplus(connection: Connection, before: datetime) -> list[tuple[str, int]]:
@@ -137,3 +146,15 @@ def _trying(anchor: str) -> Select[Any]:
     return select(anchorings.c.size, anchorings.c.tries, anchorings.c.next_at).where(
         anchorings.c.anchor == anchor, anchorings.c.at.is_(None)
     )
+
+
+def _with_receipt(connection: Connection, order: ColumnElement[Any], limit: int | None = None) -> list[Anchored]:
+    columns = (anchorings.c.anchor, anchorings.c.size, checkpoints.c.note, anchorings.c.at, anchorings.c.receipt)
+    query = (
+        select(*columns)
+        .join(checkpoints, checkpoints.c.size == anchorings.c.size)
+        .where(anchorings.c.receipt.is_not(None), anchorings.c.at.is_not(None))
+        .order_by(order, anchorings.c.anchor)
+        .limit(limit)
+    )
+    return [Anchored(row.anchor, row.size, row.note, row.at, bytes(row.receipt)) for row in connection.execute(query)]

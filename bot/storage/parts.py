@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import LargeBinary, cast, select
+from sqlalchemy import Connection, LargeBinary, cast, select
 
 from bot.storage.engine import Database
 from bot.storage.schema import entries
 
 FETCH_ROWS = 500
+READINGS = ("log.read", "log.exported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,14 @@ def find(database: Database, part: Part, size: int) -> Iterator[tuple[int, bytes
         if len(page) < FETCH_ROWS:
             return
         after = page[-1].position
+
+
+def tells_more(connection: Connection, sid: str, start: int, stop: int) -> bool:
+    """Whether entries start, …, stop - 1 tell of anything in this call, other than who read about it."""
+    query = select(entries.c.position).where(
+        entries.c.call == sid,
+        entries.c.position >= start,
+        entries.c.position < stop,
+        entries.c.type.not_in(READINGS),
+    )
+    return connection.execute(query.limit(1)).first() is not None

@@ -20,7 +20,6 @@ from bot.audit.verify import Report
 from bot.errors import Malformed, TooFast, UnknownThing
 from bot.review import bundle, filters, pages, table
 from bot.review.sentences import SENTENCES, sentence
-from bot.storage import checkpoints
 from bot.storage.entries import Entry, read_head
 from bot.storage.users import Role
 from bot.telephony import numbers
@@ -96,19 +95,20 @@ def call_story(sid: str) -> BaseResponse:
 @blueprint.get("/calls/<sid>/evidence.zip")
 @roles(*REVIEWERS)
 def call_evidence(sid: str) -> Response:
-    """What the log says of one call, with proofs to the last signed checkpoint; it takes one pass over the log."""
+    """What the log says of one call, with proofs to a signed checkpoint; it takes one pass over the log."""
     if not is_sid(sid, "CA"):
         raise UnknownThing("This is not a CallSid.")
     with services().database.read() as connection:
-        latest = checkpoints.latest(connection)
+        best = bundle.best_checkpoint(connection, sid)
     vkeys = read_vkey(services().settings.vkey_file)
-    if latest is None or vkeys is None:
+    if best is None or vkeys is None:
         raise UnknownThing("There is no signed checkpoint, or no public key for it, so nothing can be proven.")
     if not _proving.acquire(blocking=False):
         raise TooFast("Evidence is being gathered already; try again when that is done.")
     try:
         _note_reading("log.exported", sid, {"view": "evidence", "filter": {"call": sid}})
-        content = bundle.zipped(services().database, bundle.signed_log(services().database, latest[1], vkeys), sid)
+        note, token = best
+        content = bundle.zipped(services().database, bundle.signed_log(services().database, note, vkeys), sid, token)
     finally:
         _proving.release()
     headers = {"Content-Disposition": f'attachment; filename="evidence-{sid}.zip"'}

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
 import pytest
 
 from bot.audit import verifier
+from bot.audit.anchors.timestamp import TimestampAnchor
 from bot.audit.check import read_vkey
 from bot.audit.entry import Draft
 from bot.audit.keys import create_signing_key, public_vkey
@@ -19,8 +21,10 @@ from bot.audit.signing import LogSigner, write_vkey
 from bot.errors import UnknownThing
 from bot.review import bundle, evidence
 from bot.review.evidence import Pause
+from bot.storage import anchors
 from bot.storage.entries import Entry
 from tests.review.bench import ALICES_CALL, BOBS_CALL, Bench, Browser
+from tests.support.tsa import TimestampAuthority
 
 FILES = ["README.txt", "checkpoint", "entries.jsonl", "evidence.html", "log.vkey", "proofs.jsonl", "verify.py"]
 
@@ -155,6 +159,27 @@ def test_the_download_holds_the_bundle_and_is_an_entry(signed_bench: Bench, tmp_
     last = signed_bench.entries()[-1].fields
     assert (last["type"], last["actor"], last["call"]) == ("log.exported", "carol", ALICES_CALL)
     assert last["detail"] == {"view": "evidence", "filter": {"call": ALICES_CALL}}
+
+
+def test_the_download_ends_at_a_time_stamp_until_more_happens_in_the_call(signed_bench: Bench, tmp_path: Path) -> None:
+    carol, stamped = signed_bench.signed_in("carol"), sign(signed_bench).note
+    with TimestampAuthority(tmp_path / "authority") as authority:
+        token = TimestampAnchor(authority.url, authority.ca.certificate, timedelta(0)).keep(stamped)
+    size = int(stamped.split("\n")[1])
+    signed_bench.services.journal.write(lambda one: anchors.received(one, "rfc3161:authority", size, token))
+
+    def files() -> dict[str, bytes]:
+        reply = carol.get(f"/review/calls/{ALICES_CALL}/evidence.zip")
+        with zipfile.ZipFile(io.BytesIO(reply.data)) as file:
+            return {name.rsplit("/", 1)[1]: file.read(name) for name in file.namelist()}
+
+    carol.page(f"/review/calls/{ALICES_CALL}")
+    assert sign(signed_bench).note != stamped
+    assert (files()["checkpoint"].decode(), files()["checkpoint.tsr"]) == (stamped, token)
+    signed_bench.log(Draft(type="call.ended", call=ALICES_CALL))
+    latest = sign(signed_bench).note
+    assert files()["checkpoint"].decode() == latest
+    assert "checkpoint.tsr" not in files()
 
 
 def test_who_does_not_review_gets_no_evidence(signed_bench: Bench) -> None:
