@@ -268,6 +268,20 @@ def test_the_patrol_begins_after_what_was_archived() -> None:
     assert read == [(4, 10)]
 
 
+def test_the_patrol_begins_anew_when_entries_go_to_an_archive_during_its_pass() -> None:
+    log = bodies(10)
+    archived = 0
+    patrol = Patrol(
+        lambda start, stop: log[max(start, archived) : stop],
+        lambda: tree(log),
+        start=lambda: tree(log[:archived]),
+        piece_entries=3,
+    )
+    assert patrol.step() is False
+    archived = 4
+    assert [patrol.step() for _ in range(3)] == [False, False, True]
+
+
 def test_an_empty_log_is_whole() -> None:
     assert Patrol(lambda _a, _b: [], Frontier).step()
 
