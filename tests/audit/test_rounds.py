@@ -173,12 +173,26 @@ def cut_unknown(bench: Bench, size: int) -> None:
     bench.tamper("DELETE FROM checkpoints")
 
 
+def hidden_below_a_base(bench: Bench) -> None:
+    """As if the changed entry had gone to an archive."""
+    base = tree(stored(bench)[:4])
+    edited(bench)
+    bench.tamper("UPDATE base SET size = :size, frontier = :frontier", size=base.size, frontier=base.to_bytes())
+
+
+def deleted_below_a_base(bench: Bench) -> None:
+    hidden_below_a_base(bench)
+    bench.tamper("DELETE FROM entries WHERE position < 4")
+
+
 def a_line(body: bytes) -> bytes:
     return json.dumps({**decode(body), "actor": "carol"}, sort_keys=True, separators=(",", ":")).encode()
 
 
 ALTERED: dict[str, Callable[[Bench], None]] = {
     "an entry edited": edited,
+    "an entry edited, and said to be in an archive": hidden_below_a_base,
+    "entries deleted, and said to be in an archive": deleted_below_a_base,
     "an entry deleted": lambda bench: bench.tamper("DELETE FROM entries WHERE position = 2"),
     "two entries swapped": lambda bench: bench.tamper(
         "UPDATE entries SET position = 1000 WHERE position = 2",
