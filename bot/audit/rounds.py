@@ -62,8 +62,8 @@ class Rounds:
     def _sign(self) -> None:
         """Sign, then look. It is over only when a whole pass over the log found nothing."""
         try:
-            self._signer.sign_if_free()
-            self._alarm.end(Finding.LOG_NOT_SIGNED)
+            if self._signer.sign_if_free() is not None:
+                self._alarm.end(Finding.LOG_NOT_SIGNED)
             if self._patrol.step():
                 self._alarm.end(Finding.LOG_DOES_NOT_EXTEND)
         except LogDoesNotExtend as error:

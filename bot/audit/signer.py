@@ -171,7 +171,7 @@ class Signer:
             fields = json.loads(content)
             frontier = Frontier.from_bytes(fields["size"], bytes.fromhex(fields["frontier"]))
             state = SignerState(frontier, bytes.fromhex(fields["last_leaf"]), str(fields["note"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise SignerRefused(f"the signer's state {self._state_file} is damaged; restore it from a copy") from None
         try:
             signed = parse_and_verify(state.note, self._known)

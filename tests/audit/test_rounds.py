@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -74,6 +76,18 @@ def test_a_signer_that_cannot_keep_its_state_says_so_once_and_says_when_it_is_ov
     rounds.make()
     assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_SIGNED)]
     assert (len(bench.notes()), bench.conditions()) == (1, frozenset())
+
+
+def test_a_signer_that_was_not_let_in_does_not_say_that_signing_works_again(bench: Bench) -> None:
+    """Another one holds the lock just then, and will fail as this one did."""
+    state = bench.settings.signer_state_file
+    state.write_bytes(b"damaged")
+    bench.rounds().make()
+    with Path(f"{state}.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        bench.rounds().make()
+    bench.rounds().make()
+    assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
 
 
 # Heartbeat
@@ -217,8 +231,10 @@ ALTERED: dict[str, Callable[[Bench], None]] = {
         "UPDATE head SET size = 4, frontier = :frontier", frontier=tree(bodies(4)).to_bytes()
     ),
     "the head damaged": lambda bench: bench.tamper("UPDATE head SET size = size + 1"),
+    "the head removed": lambda bench: bench.tamper("DELETE FROM head"),
+    "the base removed": lambda bench: bench.tamper("DELETE FROM base"),
 }
-NOTHING_CAN_BE_WRITTEN = {"the head set back", "the head damaged"}
+NOTHING_CAN_BE_WRITTEN = {"the head set back", "the head damaged", "the head removed"}
 ONLY_THE_SIGNER_KNOWS = {"the tail cut, with the checkpoints that knew", "everything deleted"}
 
 

@@ -179,7 +179,8 @@ def test_a_damaged_state_is_refused(state: Path) -> None:
     log = Log(5)
     signer(log, state).sign_up_to(5)
     whole = state.read_bytes()
-    for content in (b"", whole[:-1], b"[]", b"null", b"{}", whole.replace(b'"size": 5', b'"size": "5"')):
+    sizes = (whole.replace(b'"size": 5', size) for size in (b'"size": "5"', b'"size": 5.0', b'"size": -5'))
+    for content in (b"", whole[:-1], b"[]", b"[" * 100_000, b"null", b"{}", *sizes):
         state.write_bytes(content)
         with pytest.raises(SignerRefused, match="damaged"):
             signer(log, state).sign_up_to(5)
