@@ -126,7 +126,7 @@ def signing_loop(services: Services) -> Loop:
     signer = LogSigner(settings, database, journal)
     patrol = Patrol(signer.read, lambda: signer.last().frontier, start=lambda: archived(database))
     rounds = Rounds(signer, database, journal, patrol)
-    desks = [Desk(anchor, database, journal) for anchor in chosen(settings)]
+    desks = [Desk(anchor, lambda: signer.vkey, database, journal) for anchor in chosen(settings)]
     Alarm(database, journal).end_others(Finding.LOG_NOT_ANCHORED, {desk.mark for desk in desks})
     return Loop(
         [

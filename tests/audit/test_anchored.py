@@ -185,7 +185,12 @@ def test_time_stamps_are_written_out_and_the_printed_commands_verify_them(bench:
     folder = tmp_path / "stamps"
     assert run(bench, "anchors", folder).exit_code == 2
     with TimestampAuthority(tmp_path / "tsa") as tsa:
-        desk = Desk(TimestampAnchor(tsa.url, tsa.ca.certificate, timedelta(0)), bench.database, bench.journal)
+        desk = Desk(
+            TimestampAnchor(tsa.url, tsa.ca.certificate, timedelta(0)),
+            lambda: bench.signer.vkey,
+            bench.database,
+            bench.journal,
+        )
         for _ in range(2):
             bench.write(2)
             bench.signer.sign()

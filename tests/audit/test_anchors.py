@@ -23,7 +23,7 @@ from bot.messages import Finding
 from bot.settings import Settings
 from bot.storage import anchors
 from tests.audit.bench import Bench
-from tests.audit.examples import bodies, note
+from tests.audit.examples import OTHER_KEY, bodies, note
 from tests.support.certificates import Authority, openssl
 from tests.support.receiver import CUT, Receiver
 from tests.support.smtp import MailServer
@@ -200,6 +200,13 @@ def test_every_changed_byte_of_a_time_stamp_is_found_or_harmless(tsa: TimestampA
         assert (found.gen_time, found.message_imprint.message) == (said.gen_time, said.message_imprint.message)
 
 
+def test_time_stamp_with_a_certificate_of_a_version_that_never_was_does_not_verify(tsa: TimestampAuthority) -> None:
+    before, version, after = stamp(tsa).rpartition(b"\xa0\x03\x02\x01\x02")
+    strange = before + version[:-1] + b"\x49" + after
+    with pytest.raises(AnchorFailed, match="does not verify"):
+        verify_token(strange, NOTE.encode(), trusted(tsa.ca.certificate))
+
+
 def test_certificates_that_cannot_be_read_are_said_to_be(tsa: TimestampAuthority, tmp_path: Path) -> None:
     for path in (tmp_path / "none.pem", tsa.ca.certificate.with_suffix(".key")):
         with pytest.raises(AnchorFailed, match="no certificates that can be read"):
@@ -250,7 +257,14 @@ def test_anchor_that_cannot_be_is_named(value: str, log_settings: Settings) -> N
 def desk(bench: Bench, receiver: Receiver, every: timedelta = AT_ONCE) -> Desk:
     """As a process that has just started makes it."""
     anchor = WebAnchor(receiver.url, every)
-    return Desk(anchor, bench.database, bench.journal, again=timedelta(milliseconds=1), tries_untold=2)
+    return Desk(
+        anchor,
+        lambda: bench.signer.vkey,
+        bench.database,
+        bench.journal,
+        again=timedelta(milliseconds=1),
+        tries_untold=2,
+    )
 
 
 def signed(bench: Bench) -> str:
@@ -329,9 +343,9 @@ def test_failing_anchor_is_left_alone_for_longer_each_time(bench: Bench, receive
     receiver.answers = [503] * 20
     signed(bench)
     anchor = WebAnchor(receiver.url, AT_ONCE)
-    Desk(anchor, bench.database, bench.journal, again=timedelta(hours=1)).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal, again=timedelta(hours=1)).look()
     for _ in range(3):
-        Desk(anchor, bench.database, bench.journal).look()
+        Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     assert len(receiver.received) == 1
 
 
@@ -344,7 +358,7 @@ def test_process_that_dies_after_sending_leaves_it_to_be_sent_again(bench: Bench
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Desk(Dying(receiver.url, AT_ONCE), bench.database, bench.journal).look()
+        Desk(Dying(receiver.url, AT_ONCE), lambda: bench.signer.vkey, bench.database, bench.journal).look()
     desk(bench, receiver).look()  # the dead one's turn lasts still
     assert received(receiver) == [newest]
     bench.tamper("UPDATE anchorings SET next_at = 0")
@@ -353,11 +367,29 @@ def test_process_that_dies_after_sending_leaves_it_to_be_sent_again(bench: Bench
     assert received(receiver) == [newest, newest]
 
 
+@pytest.mark.parametrize("other", ["nothing that was signed", "the one before", "one of another key"])
+def test_note_that_was_replaced_in_the_database_is_not_sent_but_told_of(
+    other: str, bench: Bench, receiver: Receiver
+) -> None:
+    """Mallory owns the database and wants no later checkpoint to lie elsewhere."""
+    before, _ = signed(bench), signed(bench)
+    of_another_key = note(list(bench.signer.read(0, 2)), OTHER_KEY, "example.org/log")
+    replaced = {"the one before": before, "one of another key": of_another_key}.get(other, other)
+    bench.tamper("UPDATE checkpoints SET note = :note WHERE size = 2", note=replaced)
+    deadline = time.monotonic() + 10
+    while not bench.findings() and time.monotonic() < deadline:
+        desk(bench, receiver).look()
+    assert (received(receiver), bench.findings()) == ([], [("raised", Finding.LOG_NOT_ANCHORED)])
+    newest = signed(bench)
+    until_sent(bench, receiver, 1)
+    assert received(receiver) == [newest]
+
+
 def test_file_that_was_appended_to_before_the_crash_is_not_appended_to_again(bench: Bench, tmp_path: Path) -> None:
     newest = signed(bench)
     anchor = FileAnchor(tmp_path / "notes", AT_ONCE)
     anchor.keep(newest)
-    Desk(anchor, bench.database, bench.journal).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     assert (tmp_path / "notes").read_text(encoding="utf-8") == newest + "\n"
     with bench.database.read() as connection:
         assert list(anchors.last_received(connection)) == [anchor.name]
@@ -366,7 +398,7 @@ def test_file_that_was_appended_to_before_the_crash_is_not_appended_to_again(ben
 def test_token_is_kept_with_its_note(bench: Bench, tsa: TimestampAuthority) -> None:
     newest = signed(bench)
     anchor = TimestampAnchor(tsa.url, tsa.ca.certificate, AT_ONCE)
-    Desk(anchor, bench.database, bench.journal).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     with bench.database.read() as connection:
         (kept,) = anchors.with_receipt(connection)
     assert (kept.anchor, kept.note) == (anchor.name, newest)
