@@ -117,9 +117,9 @@ def audit_anchors(folder: Path) -> None:
 
 def anchored_database(report: Report, database: Database, sources: Sequence[Path], vkeys: str) -> Report:
     """The report on the database's log with what the anchors tell."""
-    anchors = _read(sources, vkeys)
     with database.read() as connection:
         base = entries.base(connection)
+        anchors = _read(sources, vkeys, base.size)
         return with_anchors(report, entries.bodies(connection, base.size, anchors.size), anchors, base=base)
 
 
@@ -134,11 +134,15 @@ def anchored_export(report: Report, folder: Path, sources: Sequence[Path], vkeys
         return report  # which says so already
 
 
-def _read(sources: Sequence[Path], vkeys: str) -> Anchors:
+def _read(sources: Sequence[Path], vkeys: str, archived: int = 0) -> Anchors:
+    """Says how many of them say something of what is there: the first `archived` entries are not."""
     anchors = read_sources(sources, vkeys)
     if anchors.left_out:
         click.echo(f"bot: warning: {anchors.left_out} pieces of the anchors are no whole notes", err=True)
-    click.echo(f"Compared with {len(anchors.checkpoints)} anchored checkpoints.")
+    compared = sum(checkpoint.size >= archived for _, checkpoint in anchors.checkpoints)
+    click.echo(f"Compared with {compared} anchored checkpoints.")
+    if earlier := len(anchors.checkpoints) - compared:
+        click.echo(f"bot: warning: {earlier} more end within an archive and were not compared", err=True)
     return anchors
 
 

@@ -147,6 +147,9 @@ def _token_problems(source: Path) -> Iterator[str]:
 def _raw(path: Path, bytes_max: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(bytes_max)
+            content = file.read(bytes_max + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > bytes_max:
+        raise UsageError(f"{path} has more than {bytes_max:,} bytes: split it, and name each piece.")
+    return content
