@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 import time
 from datetime import timedelta
@@ -11,7 +12,7 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from bot.audit.anchors.anchor import AnchorFailed
-from bot.telephony.http_client import watchdog
+from bot.telephony.http_client import Guard, watchdog
 
 SECONDS = 30.0
 """On the wall clock, for the whole conversation."""
@@ -34,8 +35,7 @@ class MailAnchor:
         message = self._message(note)
         with watchdog.guard(time.monotonic() + SECONDS) as guard:
             try:
-                with smtplib.SMTP(self._server.hostname or "", self._server.port or PORT, timeout=SECONDS) as smtp:
-                    guard.watch(smtp.sock)
+                with _GuardedSMTP(guard, self._server.hostname or "", self._server.port or PORT) as smtp:
                     self._secure(smtp)
                     guard.watch(smtp.sock)
                     self._sign_in(smtp)
@@ -71,6 +71,19 @@ class MailAnchor:
             note.encode(), maintype="application", subtype="octet-stream", filename=f"checkpoint-{size}.note"
         )
         return message
+
+
+class _GuardedSMTP(smtplib.SMTP):
+    """Guarded from the first byte on: a server may drip its greeting, too."""
+
+    def __init__(self, guard: Guard, host: str, port: int) -> None:
+        self._guard = guard
+        super().__init__(host, port, timeout=SECONDS)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in its stubs
+        self._guard.watch(connected)
+        return connected
 
 
 def _in_a_word(error: smtplib.SMTPException) -> str:
