@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -55,6 +57,32 @@ def test_file_with_a_note_that_was_cut_short_goes_on_after_it(tmp_path: Path) ->
 def test_file_that_cannot_be_written_is_a_failure(place: str, tmp_path: Path) -> None:
     with pytest.raises(AnchorFailed, match="the file cannot be written"):
         FileAnchor(tmp_path / place, AT_ONCE).keep(NOTE)
+
+
+def test_file_that_somebody_keeps_locked_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.audit.anchors.file.LOCK_SECONDS", 0.1)
+    anchor = FileAnchor(tmp_path / "notes", AT_ONCE)
+    with (tmp_path / "notes").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(AnchorFailed, match="locked by another process"):
+            anchor.keep(NOTE)
+    anchor.keep(NOTE)
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == f"{NOTE}\n"
+
+
+def test_new_file_outlasts_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is synced, too: else the file could be gone, with all that was received."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for one in (NOTE, NEXT_NOTE):
+        FileAnchor(tmp_path / "notes", AT_ONCE).keep(one)
+    assert synced == [tmp_path / "notes", tmp_path, tmp_path / "notes"]
 
 
 # A URL
@@ -143,10 +171,15 @@ def test_mail_that_is_refused_is_a_failure_that_names_no_address() -> None:
         anchor.keep(NOTE)
 
 
-def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("drips", [False, True])
+def test_mail_server_that_says_nothing_or_too_slowly_is_given_up(drips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.audit.anchors.mail.SECONDS", 0.3)
-    with MailServer(silent=True) as server, pytest.raises(AnchorFailed, match="no reply in time"):
-        MailAnchor("carol@example.com", f"smtp://127.0.0.1:{server.port}", "audit@example.org", AT_ONCE).keep(NOTE)
+    begun = time.monotonic()
+    with MailServer(silent=not drips, dripping=drips) as server:
+        anchor = MailAnchor("carol@example.com", f"smtp://127.0.0.1:{server.port}", "audit@example.org", AT_ONCE)
+        with pytest.raises(AnchorFailed, match="no reply in time"):
+            anchor.keep(NOTE)
+    assert time.monotonic() - begun < 3
 
 
 # Time stamps
