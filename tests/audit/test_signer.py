@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -169,6 +170,25 @@ def test_no_note_is_handed_out_when_the_state_cannot_be_kept(state: Path) -> Non
     with pytest.raises(SignerRefused, match="cannot be kept"):
         signer(Log(5), state).sign_up_to(5)
     assert not state.exists()
+
+
+def test_a_note_whose_state_may_not_outlast_a_power_cut_is_not_handed_out(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new state is in place, but its folder could not be synced: not at first, and not when it was tried again."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == state.parent:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        for _ in range(2):
+            with pytest.raises(SignerRefused, match="cannot be kept"):
+                signer(Log(5), state).sign_up_to(5)
+    assert signer(Log(5), state).sign_up_to(5) == json.loads(state.read_bytes())["note"]
 
 
 def rewritten(state: Path, **fields: object) -> None:
