@@ -231,10 +231,16 @@ ALTERED: dict[str, Callable[[Bench], None]] = {
         "UPDATE head SET size = 4, frontier = :frontier", frontier=tree(bodies(4)).to_bytes()
     ),
     "the head damaged": lambda bench: bench.tamper("UPDATE head SET size = size + 1"),
+    "the head's hashes replaced by a text": lambda bench: bench.tamper("UPDATE head SET frontier = 'text'"),
     "the head removed": lambda bench: bench.tamper("DELETE FROM head"),
     "the base removed": lambda bench: bench.tamper("DELETE FROM base"),
 }
-NOTHING_CAN_BE_WRITTEN = {"the head set back", "the head damaged", "the head removed"}
+NOTHING_CAN_BE_WRITTEN = {
+    "the head set back",
+    "the head damaged",
+    "the head removed",
+    "the head's hashes replaced by a text",
+}
 ONLY_THE_SIGNER_KNOWS = {"the tail cut, with the checkpoints that knew", "everything deleted"}
 
 
