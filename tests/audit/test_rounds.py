@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,22 @@ def test_a_signer_that_was_not_let_in_does_not_say_that_signing_works_again(benc
         bench.rounds().make()
     bench.rounds().make()
     assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
+
+
+def test_a_signer_that_is_never_let_in_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one was frozen while it held the lock: nothing is signed any more."""
+    monkeypatch.setattr("bot.audit.rounds.BUSY_SECONDS", 0.2)
+    bench.write()
+    rounds = bench.rounds()
+    with Path(f"{bench.settings.signer_state_file}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rounds.make()
+        assert bench.findings() == []
+        time.sleep(0.2)
+        rounds.make()
+        assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
+    rounds.make()
+    assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_SIGNED)]
 
 
 # Heartbeat
