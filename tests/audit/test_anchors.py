@@ -171,6 +171,15 @@ def test_mail_that_is_refused_is_a_failure_that_names_no_address() -> None:
         anchor.keep(NOTE)
 
 
+@pytest.mark.parametrize("authority", ["bot:p%C3%A4ss@127.0.0.1", "bot:secret@mail..example"])
+def test_mail_that_cannot_be_sent_as_the_setting_is_written_is_a_failure(authority: str) -> None:
+    with MailServer() as server:
+        anchor = MailAnchor("carol@example.com", f"smtp://{authority}:{server.port}", "audit@example.org", AT_ONCE)
+        with pytest.raises(AnchorFailed, match="cannot be sent as it is written"):
+            anchor.keep(NOTE)
+    assert server.received == []
+
+
 @pytest.mark.parametrize("drips", [False, True])
 def test_mail_server_that_says_nothing_or_too_slowly_is_given_up(drips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.audit.anchors.mail.SECONDS", 0.3)

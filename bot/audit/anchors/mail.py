@@ -33,7 +33,8 @@ class MailAnchor:
 
     def keep(self, note: str) -> None:
         message = self._message(note)
-        with watchdog.guard(time.monotonic() + SECONDS) as guard:
+        deadline = time.monotonic() + SECONDS
+        with watchdog.guard(deadline) as guard:
             try:
                 with _GuardedSMTP(guard, self._server.hostname or "", self._server.port or PORT) as smtp:
                     self._secure(smtp)
@@ -41,11 +42,13 @@ class MailAnchor:
                     self._sign_in(smtp)
                     smtp.send_message(message)
             except smtplib.SMTPException as error:
-                raise AnchorFailed("no reply in time" if guard.expired else _in_a_word(error)) from None
+                raise AnchorFailed(_late(deadline) or _in_a_word(error)) from None
             except ssl.SSLError:
                 raise AnchorFailed("no secure connection") from None
             except OSError:
-                raise AnchorFailed("no reply in time" if guard.expired else "no connection") from None
+                raise AnchorFailed(_late(deadline) or "no connection") from None
+            except ValueError:  # it would say the password
+                raise AnchorFailed("the server's name, user or password cannot be sent as it is written") from None
 
     def _secure(self, smtp: smtplib.SMTP) -> None:
         smtp.ehlo_or_helo_if_needed()
@@ -84,6 +87,11 @@ class _GuardedSMTP(smtplib.SMTP):
         connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in its stubs
         self._guard.watch(connected)
         return connected
+
+
+def _late(deadline: float) -> str:
+    """Both the watchdog and the socket's own limit end it there, in whatever order."""
+    return "no reply in time" if time.monotonic() >= deadline else ""
 
 
 def _in_a_word(error: smtplib.SMTPException) -> str:
