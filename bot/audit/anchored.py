@@ -40,6 +40,11 @@ class Anchors:
         """How many entries are needed to compare with all of them."""
         return max((checkpoint.size for _, checkpoint in self.checkpoints), default=0)
 
+    def within(self, first: int, last: int | None) -> Anchors:
+        """Only the checkpoints of these sizes."""
+        chosen = (one for one in self.checkpoints if first <= one[1].size and (last is None or one[1].size <= last))
+        return replace(self, checkpoints=tuple(chosen))
+
 
 def read_sources(sources: Iterable[Path], vkeys: str) -> Anchors:
     """Raises `UsageError` if a source is not there or holds no note at all."""
