@@ -15,9 +15,9 @@ from bot import logs
 from bot.audit.alarm import Alarm
 from bot.audit.anchors.choice import chosen
 from bot.audit.anchors.desk import Desk
+from bot.audit.check import archived
 from bot.audit.journal import Journal
 from bot.audit.loop import Loop, Part
-from bot.audit.merkle import Frontier
 from bot.audit.patrol import Patrol
 from bot.audit.rounds import Rounds
 from bot.audit.signing import LogSigner
@@ -26,7 +26,7 @@ from bot.delivery import ResultPost
 from bot.keypad import Payments
 from bot.messages import Finding, Policy
 from bot.settings import Settings, signing_key
-from bot.storage import entries, rights
+from bot.storage import rights
 from bot.storage.engine import Database
 from bot.telephony.payment_sessions import PaymentSessions
 from bot.telephony.signature import SignatureCheck
@@ -120,19 +120,13 @@ def wire(settings: Settings, kind: str = "web") -> Services:
     return Services(settings, database, journal, control, signature, reports, payments)
 
 
-def _archived(database: Database) -> Frontier:
-    """The tree over what lives in archives only."""
-    with database.read() as connection:
-        return entries.base(connection)
-
-
 def signing_loop(services: Services) -> Loop:
     """The signer with all that it does, for the worker or a process of its own. Raises `KeyFileError`."""
     settings, database, journal = services.settings, services.database, services.journal
     signer = LogSigner(settings, database, journal)
-    patrol = Patrol(signer.read, lambda: signer.last().frontier, start=lambda: _archived(database))
+    patrol = Patrol(signer.read, lambda: signer.last().frontier, start=lambda: archived(database))
     rounds = Rounds(signer, database, journal, patrol)
-    desks = [Desk(anchor, database, journal) for anchor in chosen(settings)]
+    desks = [Desk(anchor, lambda: signer.vkey, database, journal) for anchor in chosen(settings)]
     Alarm(database, journal).end_others(Finding.LOG_NOT_ANCHORED, {desk.mark for desk in desks})
     return Loop(
         [

@@ -14,8 +14,10 @@ from bot import logs
 from bot.app import signing_loop, warn_of_what_is_absent, wire
 from bot.audit.anchored import Anchors, read_sources, with_anchors, write_pairs
 from bot.audit.anchors.timestamp import system_ca_file
+from bot.audit.archive_check import is_archive, span
 from bot.audit.keyring import vkey_file
 from bot.audit.keys import create_signing_key, public_vkey
+from bot.audit.merkle import Frontier
 from bot.audit.rotation import Rotation
 from bot.audit.signing import LogSigner, write_vkey
 from bot.audit.verify import ENTRIES, Report
@@ -117,30 +119,37 @@ def audit_anchors(folder: Path) -> None:
 
 def anchored_database(report: Report, database: Database, sources: Sequence[Path], vkeys: str) -> Report:
     """The report on the database's log with what the anchors tell."""
-    anchors = _read(sources, vkeys)
     with database.read() as connection:
         base = entries.base(connection)
+        anchors = _read(sources, vkeys, base.size)
         return with_anchors(report, entries.bodies(connection, base.size, anchors.size), anchors, base=base)
 
 
 def anchored_export(report: Report, folder: Path, sources: Sequence[Path], vkeys: str) -> Report:
-    """The same for an export, which may rightly be older than what was anchored; but then it does not show that."""
-    anchors = _read(sources, vkeys)
+    """The same for an export, which may rightly be older than what was anchored; but then it does not show that. An
+    archive is compared with what ends in it.
+    """
+    base, end = span(folder) if is_archive(folder) else (Frontier(), None)
+    anchors = _read(sources, vkeys, base.size, end)
     try:
         with (folder / ENTRIES).open("rb") as file:
             bodies = (line.removesuffix(b"\n") for line in file)
-            return with_anchors(report, bodies, anchors, "its tail was cut, or the export is older")
+            return with_anchors(report, bodies, anchors, "its tail was cut, or the export is older", base)
     except OSError:
         return report  # which says so already
 
 
-def _read(sources: Sequence[Path], vkeys: str) -> Anchors:
+def _read(sources: Sequence[Path], vkeys: str, first: int, last: int | None = None) -> Anchors:
+    """What the anchors have of sizes from `first` to `last`; says how many those are, and how many others."""
     anchors = read_sources(sources, vkeys)
+    compared = anchors.within(first, last)
     if anchors.left_out:
         click.echo(f"bot: warning: {anchors.left_out} pieces of the anchors are no whole notes", err=True)
-    count = len(anchors.checkpoints)
+    count = len(compared.checkpoints)
     click.echo(f"Compared with {count} anchored {'checkpoint' if count == 1 else 'checkpoints'}.")
-    return anchors
+    if others := len(anchors.checkpoints) - len(compared.checkpoints):
+        click.echo(f"bot: warning: {others} more end in another archive or the log, and were not compared", err=True)
+    return compared
 
 
 COMMANDS: tuple[click.Command, ...] = (audit_signer, audit_keygen, audit_rotate_key, audit_anchors)

@@ -258,6 +258,8 @@ def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, 
         raise UsageError(f"{folder} is not a folder.")
     vkey = _vkey(vkey_file) if vkey_file else None
     if (folder / PROOFS).exists():
+        if anchors:
+            raise UsageError("A part cannot be compared with anchors: --anchor goes with a whole export or the log.")
         sys.exit(say_of_part(folder, vkey))
     report = (
         verify_alone(folder, vkey) if is_archive(folder) else verify_export(folder, vkey, hash_file=with_jobs(jobs))

@@ -75,8 +75,8 @@ class Alarm:
 
         try:
             return self._journal.write(change)
-        except (BotError, ValueError):
-            # A log that is damaged may take no entry: then at least the banner says it.
+        except Exception:  # noqa: BLE001 - a log that is damaged in whatever way may take no entry
+            # Then at least the banner says it.
             return self._journal.write(lambda transaction: conditions.begin(transaction, name))
 
 

@@ -40,6 +40,11 @@ class Anchors:
         """How many entries are needed to compare with all of them."""
         return max((checkpoint.size for _, checkpoint in self.checkpoints), default=0)
 
+    def within(self, first: int, last: int | None) -> Anchors:
+        """Only the checkpoints of these sizes."""
+        chosen = (one for one in self.checkpoints if first <= one[1].size and (last is None or one[1].size <= last))
+        return replace(self, checkpoints=tuple(chosen))
+
 
 def read_sources(sources: Iterable[Path], vkeys: str) -> Anchors:
     """Raises `UsageError` if a source is not there or holds no note at all."""
@@ -147,6 +152,9 @@ def _token_problems(source: Path) -> Iterator[str]:
 def _raw(path: Path, bytes_max: int) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(bytes_max)
+            content = file.read(bytes_max + 1)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    if len(content) > bytes_max:
+        raise UsageError(f"{path} has more than {bytes_max:,} bytes: split it, and name each piece.")
+    return content

@@ -39,6 +39,12 @@ def is_archive(folder: Path) -> bool:
     return (folder / MANIFEST).is_file()
 
 
+def span(folder: Path) -> tuple[Frontier, int]:
+    """The tree over what comes before an archive's first entry, and where it ends. Raises `ArchiveError`."""
+    manifest = Manifest.from_bytes(_read(folder / MANIFEST, MANIFEST_BYTES_MAX))
+    return manifest.start, manifest.end.size
+
+
 def verify_archive(folder: Path, vkey: str | None, notes: Iterable[str] = (), sizes: Iterable[int] = ()) -> Checked:
     """Compute every hash again and compare with the signed checkpoint, and with what other signed `notes` end inside.
 

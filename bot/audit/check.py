@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, Connection, LargeBinary, Row, cast, func, sel
 from bot.audit.checkpoint import CheckpointError, parse_vkey
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
+from bot.audit.signer import LogDoesNotExtend
 from bot.audit.verify import MAX_PROBLEMS, Report, verify_log
 from bot.errors import LogError
 from bot.storage import checkpoints
@@ -56,6 +57,21 @@ def verify_database(database: Database, vkey: str | None, more: tuple[str, ...] 
         report = _verify_moment(database, moment, vkey, more)
         if report.ok or not _is_pruned_since(database, moment):
             return report
+
+
+def archived(database: Database) -> Frontier:
+    """The tree over the entries that live in archives only, as the log itself tells of it. Raises `LogDoesNotExtend`
+    where it does not: a base that somebody just set would hide what they changed below it.
+    """
+    with database.snapshot() as connection:
+        try:
+            base = read_base(connection)
+        except (ValueError, TypeError):
+            raise LogDoesNotExtend("the log's base is damaged: its size and hashes do not fit") from None
+        pruned, first = _told_of_pruning(connection), _first(connection)
+    for problem in _outside_base(base, pruned, first):
+        raise LogDoesNotExtend(problem)
+    return base
 
 
 def _damaged(what: str) -> Report:
@@ -110,9 +126,14 @@ def _read_moment(database: Database) -> _Moment:
 
 def _moment(connection: Connection) -> _Moment:
     head, base = _tree(read_head, connection, "head"), _tree(read_base, connection, "base")
-    first = connection.execute(select(func.min(entries.c.position))).scalar_one()
+    first = _first(connection)
     last = connection.execute(select(func.max(entries.c.position))).scalar_one()
     return _Moment(head, base, tuple(checkpoints.notes(connection)), first, last, _told_of_pruning(connection))
+
+
+def _first(connection: Connection) -> int | None:
+    first: int | None = connection.execute(select(func.min(entries.c.position))).scalar_one()
+    return first
 
 
 def _tree(read: Callable[[Connection], Frontier], connection: Connection, what: str) -> Frontier:
@@ -132,12 +153,16 @@ def _told_of_pruning(connection: Connection) -> tuple[object, object] | None:
 
 def _outside(moment: _Moment) -> Iterator[str]:
     """Entries that the tree does not cover would be seen on pages, but by no check of the tree."""
-    if moment.first is not None and moment.first < moment.base.size:
-        yield f"there is an entry at position {moment.first}, before the first"
+    yield from _outside_base(moment.base, moment.pruned, moment.first)
     if moment.last is not None and moment.last >= moment.head.size:
         yield f"there is an entry at position {moment.last}, but the head says {moment.head.size} entries"
-    if moment.base.size and moment.pruned != (moment.base.size, moment.base.root().hex()):
-        yield f"the log begins at entry {moment.base.size}, but does not tell of a pruning up to there"
+
+
+def _outside_base(base: Frontier, pruned: tuple[object, object] | None, first: int | None) -> Iterator[str]:
+    if first is not None and first < base.size:
+        yield f"there is an entry at position {first}, before the first"
+    if base.size and pruned != (base.size, base.root().hex()):
+        yield f"the log begins at entry {base.size}, but does not tell of a pruning up to there"
 
 
 def _key_problem(vkey: str) -> str | None:

@@ -70,8 +70,10 @@ class Frontier:
         return b"".join(self.hashes)
 
     @classmethod
-    def from_bytes(cls, size: int, blob: bytes) -> Frontier:
-        """What `to_bytes` gave. ValueError if the length does not fit the size."""
-        if size < 0 or len(blob) != HASH_BYTES * size.bit_count():
+    def from_bytes(cls, size: object, blob: bytes) -> Frontier:
+        """What `to_bytes` gave. ValueError if the length does not fit the size, or that is no whole number: whoever
+        damages a file or a database is bound by no type.
+        """
+        if not isinstance(size, int) or size < 0 or len(blob) != HASH_BYTES * size.bit_count():
             raise ValueError(f"a frontier of {len(blob)} bytes does not fit a tree of size {size}")
         return cls(size, tuple(blob[at : at + HASH_BYTES] for at in range(0, len(blob), HASH_BYTES)))

@@ -44,6 +44,8 @@ class Rotation:
         with self._alone():
             current = public_vkey(self._origin, load_signing_key(self._key_file))
             path = next_file(self._key_file)
+            if not path.exists() and self._interrupted():
+                raise UsageError("The last step was interrupted: run `bot audit rotate-key finish` again.")
             coming = public_vkey(self._origin, load_signing_key(path) if path.exists() else create_signing_key(path))
             if self._is_told(BEGUN, current, coming):
                 raise UsageError("A rotation is under way: finish it with `bot audit rotate-key finish`.")
@@ -55,10 +57,10 @@ class Rotation:
     def finish(self) -> tuple[str, str]:
         """Make the next key the current one. Returns the verifier keys, the one before and the one that signs now."""
         with self._alone():
-            if next_file(self._key_file).exists():
-                before, now = self._change_keys()
-            else:
-                before, now = self._interrupted()
+            changed = self._change_keys() if next_file(self._key_file).exists() else self._interrupted()
+            if changed is None:
+                raise UsageError("No rotation is under way: begin one with `bot audit rotate-key begin`.")
+            before, now = changed
             self._tell(FINISHED, before, now)
             self._signer.sign()
             return before, now
@@ -80,14 +82,14 @@ class Rotation:
             raise KeyFileError(f"the key {self._key_file} cannot be replaced: {error.strerror}") from None
         return before, now
 
-    def _interrupted(self) -> tuple[str, str]:
-        """The keys were changed, but the log does not say so yet."""
+    def _interrupted(self) -> tuple[str, str] | None:
+        """The keys that were changed, if the log does not say so yet."""
         ring = load_ring(self._origin, self._key_file)
         now = ring.vkeys[0]
         for before in ring.vkeys[1:]:
             if self._is_told(BEGUN, before, now) and not self._is_told(FINISHED, before, now):
                 return before, now
-        raise UsageError("No rotation is under way: begin one with `bot audit rotate-key begin`.")
+        return None
 
     def _is_told(self, type_: str, key: str, next_key: str) -> bool:
         with self._database.read() as connection:

@@ -24,6 +24,9 @@ from bot.storage import anchors, checkpoints, entries
 from bot.storage.engine import Database
 
 QUIET = timedelta(hours=1)
+BUSY_SECONDS = 60.0
+"""Several signers meet now and then. One that is never let in for so long has met one that hangs."""
+
 THIN_SECONDS = 3600.0
 THIN_ROWS = 500
 KEPT_WHOLE = timedelta(days=1)
@@ -46,7 +49,7 @@ class Rounds:
         self._patrol = patrol
         self._quiet = quiet
         self._alarm = Alarm(database, journal)
-        self._thin_at = time.monotonic()
+        self._let_in_at = self._thin_at = time.monotonic()
 
     def make(self) -> None:
         """One round."""
@@ -62,8 +65,13 @@ class Rounds:
     def _sign(self) -> None:
         """Sign, then look. It is over only when a whole pass over the log found nothing."""
         try:
-            self._signer.sign_if_free()
-            self._alarm.end(Finding.LOG_NOT_SIGNED)
+            if self._signer.sign_if_free() is not None:
+                self._let_in_at = time.monotonic()
+                self._alarm.end(Finding.LOG_NOT_SIGNED)
+            elif time.monotonic() - self._let_in_at > BUSY_SECONDS:
+                self._alarm.ring(
+                    Finding.LOG_NOT_SIGNED, "another process keeps the signer's lock, perhaps a frozen one"
+                )
             if self._patrol.step():
                 self._alarm.end(Finding.LOG_DOES_NOT_EXTEND)
         except LogDoesNotExtend as error:

@@ -22,7 +22,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bot.audit.checkpoint import Checkpoint, CheckpointError, is_signed_by, make_vkey, parse_and_verify, sign
-from bot.audit.files import replace_file
+from bot.audit.files import replace_file, sync_folder
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.errors import LogError
 
@@ -105,6 +105,7 @@ class Signer:
         if head is not None and head != frontier:
             raise LogDoesNotExtend(f"the head's tree of {size} entries is not what the signed one grows to")
         if state.note and size == state.frontier.size and self._is_by_all(state.note):
+            self._sync()
             return state.note
         note = sign(Checkpoint(self._origin, size, frontier.root()), self._origin, *self._keys)
         self._save(SignerState(frontier, last_leaf, note))
@@ -171,7 +172,7 @@ class Signer:
             fields = json.loads(content)
             frontier = Frontier.from_bytes(fields["size"], bytes.fromhex(fields["frontier"]))
             state = SignerState(frontier, bytes.fromhex(fields["last_leaf"]), str(fields["note"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise SignerRefused(f"the signer's state {self._state_file} is damaged; restore it from a copy") from None
         try:
             signed = parse_and_verify(state.note, self._known)
@@ -191,6 +192,13 @@ class Signer:
         }
         try:
             replace_file(self._state_file, json.dumps(fields).encode())
+        except OSError as error:
+            raise SignerRefused(f"the signer's state {self._state_file} cannot be kept: {error.strerror}") from None
+
+    def _sync(self) -> None:
+        """Whoever put this state there may have died, or failed, before it was sure to outlast a power cut."""
+        try:
+            sync_folder(self._state_file.parent)
         except OSError as error:
             raise SignerRefused(f"the signer's state {self._state_file} cannot be kept: {error.strerror}") from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, LargeBinary, Select, cast, select
+from sqlalchemy import Connection, LargeBinary, Select, Table, cast, select
 
 from bot.audit.entry import decode
 from bot.audit.merkle import Frontier
@@ -97,8 +97,8 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
 
 
 def read_head(connection: Connection) -> Frontier:
-    row = connection.execute(select(head.c.size, head.c.frontier).where(head.c.id == 1)).one()
-    return Frontier.from_bytes(row.size, bytes(row.frontier))
+    """The whole log's tree. ValueError or TypeError if somebody damaged or removed it."""
+    return _tree(connection, head)
 
 
 def newest_at(connection: Connection) -> datetime | None:
@@ -110,9 +110,16 @@ def newest_at(connection: Connection) -> datetime | None:
 def base(connection: Connection) -> Frontier:
     """How many entries live in archives only, and the tree over them: the log in the database begins there.
 
-    Positions never change: the first entry here has the position `base(connection).size`.
+    Positions never change: the first entry here has the position `base(connection).size`. ValueError or TypeError if
+    somebody damaged or removed it.
     """
-    row = connection.execute(select(schema.base.c.size, schema.base.c.frontier).where(schema.base.c.id == 1)).one()
+    return _tree(connection, schema.base)
+
+
+def _tree(connection: Connection, table: Table) -> Frontier:
+    row = connection.execute(select(table.c.size, table.c.frontier).where(table.c.id == 1)).one_or_none()
+    if row is None:
+        raise ValueError(f"the log has no {table.name}")
     return Frontier.from_bytes(row.size, bytes(row.frontier))
 
 

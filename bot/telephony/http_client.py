@@ -41,15 +41,15 @@ class Watchdog:
     """Shuts sockets down at their deadlines. One thread for each process, started on first use, also after a fork."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, int, _Guard]] = []
+        self._due: list[tuple[float, int, Guard]] = []
         self._counter = itertools.count()
         self._changed = threading.Condition()
         self._pid = 0
 
     @contextmanager
-    def guard(self, deadline: float) -> Iterator[_Guard]:
+    def guard(self, deadline: float) -> Iterator[Guard]:
         """Until the block ends, whatever socket the guard is given is shut down at `deadline` (monotonic)."""
-        guard = _Guard(deadline)
+        guard = Guard(deadline)
         with self._changed:
             self._start()
             heapq.heappush(self._due, (guard.deadline, next(self._counter), guard))
@@ -81,7 +81,7 @@ class Watchdog:
             guard.expire()
 
 
-class _Guard:
+class Guard:
     """The socket that one request uses now. A guard that ran out shuts down every socket it is given later, too."""
 
     def __init__(self, deadline: float) -> None:
@@ -117,7 +117,7 @@ def _shut_down(sock: socket.socket | None) -> None:
 
 
 class _Current(threading.local):
-    guard: _Guard | None = None
+    guard: Guard | None = None
     deadline: float | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bot.audit.check import read_vkey, verify_database
+from bot.audit.check import archived, read_vkey, verify_database
 from bot.audit.entry import Draft
 from bot.audit.journal import Journal, Transaction
 from bot.audit.keys import create_signing_key, public_vkey
@@ -39,7 +39,13 @@ class Bench:
 
     def rounds(self, quiet: timedelta = QUIET) -> Rounds:
         """As a process that has just started makes them; its patrol never rests."""
-        patrol = Patrol(self.signer.read, lambda: self.signer.last().frontier, piece_entries=1000, rest_seconds=0)
+        patrol = Patrol(
+            self.signer.read,
+            lambda: self.signer.last().frontier,
+            start=lambda: archived(self.database),
+            piece_entries=1000,
+            rest_seconds=0,
+        )
         return Rounds(self.signer, self.database, self.journal, patrol, quiet)
 
     def write(self, count: int = 1) -> None:

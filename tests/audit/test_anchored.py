@@ -111,6 +111,16 @@ def test_source_without_a_checkpoint_is_no_proof(tmp_path: Path) -> None:
         read_sources([tmp_path / "missing"], VKEY)
 
 
+def test_source_that_is_too_long_is_not_read_in_part(anchor: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest checkpoints stand at its end."""
+    size = anchor.stat().st_size
+    monkeypatch.setattr("bot.audit.anchored.SOURCE_BYTES_MAX", size)
+    assert problems(bodies(13), anchor) == []
+    monkeypatch.setattr("bot.audit.anchored.SOURCE_BYTES_MAX", size - 1)
+    with pytest.raises(UsageError, match="split it"):
+        problems(bodies(13), anchor)
+
+
 # The commands
 
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -180,12 +190,38 @@ def test_anchor_that_is_not_there_is_a_mistake_of_usage(bench: Bench, tmp_path: 
     assert run(bench, "verify", "--anchor", tmp_path / "missing").exit_code == 2
 
 
+def test_part_is_not_said_to_agree_with_anchors(tmp_path: Path, anchor: Path) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "proofs.jsonl").touch()
+    done = CliRunner().invoke(main, ["audit", "verify", str(tmp_path / "part"), "--anchor", str(anchor)])
+    assert (done.exit_code, "A part cannot be compared with anchors" in done.stderr) == (2, True)
+
+
+@ON_SQLITE
+def test_anchored_checkpoint_within_an_archive_does_not_count_as_compared(bench: Bench, tmp_path: Path) -> None:
+    bench.write(3)
+    small = bench.signer.sign()
+    bench.write(4)
+    anchor = kept(tmp_path / "notes", small, bench.signer.sign())
+    base = bench_head(bench, 4)
+    bench.tamper("DELETE FROM entries WHERE position < 4")
+    bench.tamper("UPDATE base SET size = 4, frontier = :frontier", frontier=base)
+    done = run(bench, "verify", "--anchor", anchor)
+    assert "Compared with 1 anchored checkpoints." in done.stdout
+    assert "1 more end in another archive or the log, and were not compared" in done.stderr
+
+
 @ON_SQLITE
 def test_time_stamps_are_written_out_and_the_printed_commands_verify_them(bench: Bench, tmp_path: Path) -> None:
     folder = tmp_path / "stamps"
     assert run(bench, "anchors", folder).exit_code == 2
     with TimestampAuthority(tmp_path / "tsa") as tsa:
-        desk = Desk(TimestampAnchor(tsa.url, tsa.ca.certificate, timedelta(0)), bench.database, bench.journal)
+        desk = Desk(
+            TimestampAnchor(tsa.url, tsa.ca.certificate, timedelta(0)),
+            lambda: bench.signer.vkey,
+            bench.database,
+            bench.journal,
+        )
         for _ in range(2):
             bench.write(2)
             bench.signer.sign()

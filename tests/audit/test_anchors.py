@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -23,7 +25,7 @@ from bot.messages import Finding
 from bot.settings import Settings
 from bot.storage import anchors
 from tests.audit.bench import Bench
-from tests.audit.examples import bodies, note
+from tests.audit.examples import OTHER_KEY, bodies, note
 from tests.support.certificates import Authority, openssl
 from tests.support.receiver import CUT, Receiver
 from tests.support.smtp import MailServer
@@ -55,6 +57,32 @@ def test_file_with_a_note_that_was_cut_short_goes_on_after_it(tmp_path: Path) ->
 def test_file_that_cannot_be_written_is_a_failure(place: str, tmp_path: Path) -> None:
     with pytest.raises(AnchorFailed, match="the file cannot be written"):
         FileAnchor(tmp_path / place, AT_ONCE).keep(NOTE)
+
+
+def test_file_that_somebody_keeps_locked_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.audit.anchors.file.LOCK_SECONDS", 0.1)
+    anchor = FileAnchor(tmp_path / "notes", AT_ONCE)
+    with (tmp_path / "notes").open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(AnchorFailed, match="locked by another process"):
+            anchor.keep(NOTE)
+    anchor.keep(NOTE)
+    assert (tmp_path / "notes").read_text(encoding="utf-8") == f"{NOTE}\n"
+
+
+def test_new_file_outlasts_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is synced, too: else the file could be gone, with all that was received."""
+    synced: list[Path] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    for one in (NOTE, NEXT_NOTE):
+        FileAnchor(tmp_path / "notes", AT_ONCE).keep(one)
+    assert synced == [tmp_path / "notes", tmp_path, tmp_path / "notes"]
 
 
 # A URL
@@ -143,10 +171,24 @@ def test_mail_that_is_refused_is_a_failure_that_names_no_address() -> None:
         anchor.keep(NOTE)
 
 
-def test_mail_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("authority", ["bot:p%C3%A4ss@127.0.0.1", "bot:secret@mail..example"])
+def test_mail_that_cannot_be_sent_as_the_setting_is_written_is_a_failure(authority: str) -> None:
+    with MailServer() as server:
+        anchor = MailAnchor("carol@example.com", f"smtp://{authority}:{server.port}", "audit@example.org", AT_ONCE)
+        with pytest.raises(AnchorFailed, match="cannot be sent as it is written"):
+            anchor.keep(NOTE)
+    assert server.received == []
+
+
+@pytest.mark.parametrize("drips", [False, True])
+def test_mail_server_that_says_nothing_or_too_slowly_is_given_up(drips: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bot.audit.anchors.mail.SECONDS", 0.3)
-    with MailServer(silent=True) as server, pytest.raises(AnchorFailed, match="no reply in time"):
-        MailAnchor("carol@example.com", f"smtp://127.0.0.1:{server.port}", "audit@example.org", AT_ONCE).keep(NOTE)
+    begun = time.monotonic()
+    with MailServer(silent=not drips, dripping=drips) as server:
+        anchor = MailAnchor("carol@example.com", f"smtp://127.0.0.1:{server.port}", "audit@example.org", AT_ONCE)
+        with pytest.raises(AnchorFailed, match="no reply in time"):
+            anchor.keep(NOTE)
+    assert time.monotonic() - begun < 3
 
 
 # Time stamps
@@ -200,6 +242,13 @@ def test_every_changed_byte_of_a_time_stamp_is_found_or_harmless(tsa: TimestampA
         assert (found.gen_time, found.message_imprint.message) == (said.gen_time, said.message_imprint.message)
 
 
+def test_time_stamp_with_a_certificate_of_a_version_that_never_was_does_not_verify(tsa: TimestampAuthority) -> None:
+    before, version, after = stamp(tsa).rpartition(b"\xa0\x03\x02\x01\x02")
+    strange = before + version[:-1] + b"\x49" + after
+    with pytest.raises(AnchorFailed, match="does not verify"):
+        verify_token(strange, NOTE.encode(), trusted(tsa.ca.certificate))
+
+
 def test_certificates_that_cannot_be_read_are_said_to_be(tsa: TimestampAuthority, tmp_path: Path) -> None:
     for path in (tmp_path / "none.pem", tsa.ca.certificate.with_suffix(".key")):
         with pytest.raises(AnchorFailed, match="no certificates that can be read"):
@@ -250,7 +299,14 @@ def test_anchor_that_cannot_be_is_named(value: str, log_settings: Settings) -> N
 def desk(bench: Bench, receiver: Receiver, every: timedelta = AT_ONCE) -> Desk:
     """As a process that has just started makes it."""
     anchor = WebAnchor(receiver.url, every)
-    return Desk(anchor, bench.database, bench.journal, again=timedelta(milliseconds=1), tries_untold=2)
+    return Desk(
+        anchor,
+        lambda: bench.signer.vkey,
+        bench.database,
+        bench.journal,
+        again=timedelta(milliseconds=1),
+        tries_untold=2,
+    )
 
 
 def signed(bench: Bench) -> str:
@@ -329,9 +385,9 @@ def test_failing_anchor_is_left_alone_for_longer_each_time(bench: Bench, receive
     receiver.answers = [503] * 20
     signed(bench)
     anchor = WebAnchor(receiver.url, AT_ONCE)
-    Desk(anchor, bench.database, bench.journal, again=timedelta(hours=1)).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal, again=timedelta(hours=1)).look()
     for _ in range(3):
-        Desk(anchor, bench.database, bench.journal).look()
+        Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     assert len(receiver.received) == 1
 
 
@@ -344,7 +400,7 @@ def test_process_that_dies_after_sending_leaves_it_to_be_sent_again(bench: Bench
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Desk(Dying(receiver.url, AT_ONCE), bench.database, bench.journal).look()
+        Desk(Dying(receiver.url, AT_ONCE), lambda: bench.signer.vkey, bench.database, bench.journal).look()
     desk(bench, receiver).look()  # the dead one's turn lasts still
     assert received(receiver) == [newest]
     bench.tamper("UPDATE anchorings SET next_at = 0")
@@ -353,11 +409,31 @@ def test_process_that_dies_after_sending_leaves_it_to_be_sent_again(bench: Bench
     assert received(receiver) == [newest, newest]
 
 
+@pytest.mark.parametrize("other", ["nothing that was signed", "bytes", "the one before", "one of another key"])
+def test_note_that_was_replaced_in_the_database_is_not_sent_but_told_of(
+    other: str, bench: Bench, receiver: Receiver
+) -> None:
+    """Mallory owns the database and wants no later checkpoint to lie elsewhere."""
+    before, _ = signed(bench), signed(bench)
+    of_another_key = note(list(bench.signer.read(0, 2)), OTHER_KEY, "example.org/log")
+    replaced: str | bytes = {"the one before": before, "one of another key": of_another_key}.get(other, other)
+    if other == "bytes" and bench.database.is_sqlite:
+        replaced = b"\xff"
+    bench.tamper("UPDATE checkpoints SET note = :note WHERE size = 2", note=replaced)
+    deadline = time.monotonic() + 10
+    while not bench.findings() and time.monotonic() < deadline:
+        desk(bench, receiver).look()
+    assert (received(receiver), bench.findings()) == ([], [("raised", Finding.LOG_NOT_ANCHORED)])
+    newest = signed(bench)
+    until_sent(bench, receiver, 1)
+    assert received(receiver) == [newest]
+
+
 def test_file_that_was_appended_to_before_the_crash_is_not_appended_to_again(bench: Bench, tmp_path: Path) -> None:
     newest = signed(bench)
     anchor = FileAnchor(tmp_path / "notes", AT_ONCE)
     anchor.keep(newest)
-    Desk(anchor, bench.database, bench.journal).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     assert (tmp_path / "notes").read_text(encoding="utf-8") == newest + "\n"
     with bench.database.read() as connection:
         assert list(anchors.last_received(connection)) == [anchor.name]
@@ -366,7 +442,7 @@ def test_file_that_was_appended_to_before_the_crash_is_not_appended_to_again(ben
 def test_token_is_kept_with_its_note(bench: Bench, tsa: TimestampAuthority) -> None:
     newest = signed(bench)
     anchor = TimestampAnchor(tsa.url, tsa.ca.certificate, AT_ONCE)
-    Desk(anchor, bench.database, bench.journal).look()
+    Desk(anchor, lambda: bench.signer.vkey, bench.database, bench.journal).look()
     with bench.database.read() as connection:
         (kept,) = anchors.with_receipt(connection)
     assert (kept.anchor, kept.note) == (anchor.name, newest)

@@ -14,12 +14,13 @@ from bot.audit.archive_check import verify_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
+from bot.audit.keys import load_signing_key
 from bot.audit.manifest import ArchiveError
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.pruning import months_before
 from bot.storage import schema
 from bot.storage.engine import Database
-from tests.audit.examples import OTHER_KEY
+from tests.audit.examples import OTHER_KEY, note
 from tests.audit.old_log import NEW_ENTRIES, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
@@ -150,6 +151,21 @@ def test_verify_says_how_many_entries_live_in_an_archive(log: OldLog) -> None:
         True,
         False,
     )
+
+
+def test_archive_is_compared_with_the_anchored_checkpoints_that_end_in_it(log: OldLog, tmp_path: Path) -> None:
+    bodies, key = log.bodies(), load_signing_key(Path(log.env["AUDIT_SIGNING_KEY_FILE"]))
+    anchor = tmp_path / "notes"
+    anchor.write_text("".join(note(bodies[:size], key, log.env["AUDIT_ORIGIN"]) for size in (100, 300, 600)))
+    assert log.archive("first", "--prune", before="2010-01-04").exit_code == 0
+    assert log.archive("second").exit_code == 0
+    for name in ("first", "second"):
+        done = log.run("audit", "verify", str(log.folder / name), "--anchor", str(anchor))
+        assert (done.exit_code, "Compared with 1 anchored" in done.output) == (0, True), done.output
+        assert "2 more end in another archive or the log" in done.stderr
+    anchor.write_text(note([b"{}", *bodies[1:300]], key, log.env["AUDIT_ORIGIN"]))
+    done = log.run("audit", "verify", str(log.folder / "second"), "--anchor", str(anchor))
+    assert (done.exit_code, "at least one was changed" in done.output) == (1, True)
 
 
 def test_second_prune_goes_on_from_the_first(log: OldLog) -> None:

@@ -166,6 +166,20 @@ def test_a_step_that_was_interrupted_anywhere_is_continued_by_the_same_command(
     assert len(published(bench)) == at + 1
 
 
+def test_no_rotation_begins_before_the_log_tells_that_the_last_one_is_finished(bench: Bench) -> None:
+    """It died between changing the keys and telling of it."""
+    rotation(bench).begin()
+    key = bench.settings.audit_signing_key_file
+    write_vkey(bench.settings.vkey_file, public_vkey(bench.settings.audit_origin, load_signing_key(next_file(key))))
+    next_file(key).replace(key)
+    with pytest.raises(UsageError, match="run `bot audit rotate-key finish` again"):
+        rotation(bench).begin()
+    assert not next_file(key).exists()
+    rotation(bench).finish()
+    rotation(bench).begin()
+    assert told(bench) == ["key.rotation_begun", "key.rotation_finished", "key.rotation_begun"]
+
+
 # An auditor who holds only the old key
 
 

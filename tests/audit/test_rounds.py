@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -74,6 +77,34 @@ def test_a_signer_that_cannot_keep_its_state_says_so_once_and_says_when_it_is_ov
     rounds.make()
     assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_SIGNED)]
     assert (len(bench.notes()), bench.conditions()) == (1, frozenset())
+
+
+def test_a_signer_that_was_not_let_in_does_not_say_that_signing_works_again(bench: Bench) -> None:
+    """Another one holds the lock just then, and will fail as this one did."""
+    state = bench.settings.signer_state_file
+    state.write_bytes(b"damaged")
+    bench.rounds().make()
+    with Path(f"{state}.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        bench.rounds().make()
+    bench.rounds().make()
+    assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
+
+
+def test_a_signer_that_is_never_let_in_says_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one was frozen while it held the lock: nothing is signed any more."""
+    monkeypatch.setattr("bot.audit.rounds.BUSY_SECONDS", 0.2)
+    bench.write()
+    rounds = bench.rounds()
+    with Path(f"{bench.settings.signer_state_file}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rounds.make()
+        assert bench.findings() == []
+        time.sleep(0.2)
+        rounds.make()
+        assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
+    rounds.make()
+    assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_SIGNED)]
 
 
 # Heartbeat
@@ -173,12 +204,26 @@ def cut_unknown(bench: Bench, size: int) -> None:
     bench.tamper("DELETE FROM checkpoints")
 
 
+def hidden_below_a_base(bench: Bench) -> None:
+    """As if the changed entry had gone to an archive."""
+    base = tree(stored(bench)[:4])
+    edited(bench)
+    bench.tamper("UPDATE base SET size = :size, frontier = :frontier", size=base.size, frontier=base.to_bytes())
+
+
+def deleted_below_a_base(bench: Bench) -> None:
+    hidden_below_a_base(bench)
+    bench.tamper("DELETE FROM entries WHERE position < 4")
+
+
 def a_line(body: bytes) -> bytes:
     return json.dumps({**decode(body), "actor": "carol"}, sort_keys=True, separators=(",", ":")).encode()
 
 
 ALTERED: dict[str, Callable[[Bench], None]] = {
     "an entry edited": edited,
+    "an entry edited, and said to be in an archive": hidden_below_a_base,
+    "entries deleted, and said to be in an archive": deleted_below_a_base,
     "an entry deleted": lambda bench: bench.tamper("DELETE FROM entries WHERE position = 2"),
     "two entries swapped": lambda bench: bench.tamper(
         "UPDATE entries SET position = 1000 WHERE position = 2",
@@ -203,8 +248,16 @@ ALTERED: dict[str, Callable[[Bench], None]] = {
         "UPDATE head SET size = 4, frontier = :frontier", frontier=tree(bodies(4)).to_bytes()
     ),
     "the head damaged": lambda bench: bench.tamper("UPDATE head SET size = size + 1"),
+    "the head's hashes replaced by a text": lambda bench: bench.tamper("UPDATE head SET frontier = 'text'"),
+    "the head removed": lambda bench: bench.tamper("DELETE FROM head"),
+    "the base removed": lambda bench: bench.tamper("DELETE FROM base"),
 }
-NOTHING_CAN_BE_WRITTEN = {"the head set back", "the head damaged"}
+NOTHING_CAN_BE_WRITTEN = {
+    "the head set back",
+    "the head damaged",
+    "the head removed",
+    "the head's hashes replaced by a text",
+}
 ONLY_THE_SIGNER_KNOWS = {"the tail cut, with the checkpoints that knew", "everything deleted"}
 
 
@@ -266,6 +319,20 @@ def test_the_patrol_begins_after_what_was_archived() -> None:
 
     assert Patrol(live, lambda: tree(bodies(10)), start=lambda: tree(bodies(4))).step()
     assert read == [(4, 10)]
+
+
+def test_the_patrol_begins_anew_when_entries_go_to_an_archive_during_its_pass() -> None:
+    log = bodies(10)
+    archived = 0
+    patrol = Patrol(
+        lambda start, stop: log[max(start, archived) : stop],
+        lambda: tree(log),
+        start=lambda: tree(log[:archived]),
+        piece_entries=3,
+    )
+    assert patrol.step() is False
+    archived = 4
+    assert [patrol.step() for _ in range(3)] == [False, False, True]
 
 
 def test_an_empty_log_is_whole() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -171,6 +172,25 @@ def test_no_note_is_handed_out_when_the_state_cannot_be_kept(state: Path) -> Non
     assert not state.exists()
 
 
+def test_a_note_whose_state_may_not_outlast_a_power_cut_is_not_handed_out(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new state is in place, but its folder could not be synced: not at first, and not when it was tried again."""
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == state.parent:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        real(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        for _ in range(2):
+            with pytest.raises(SignerRefused, match="cannot be kept"):
+                signer(Log(5), state).sign_up_to(5)
+    assert signer(Log(5), state).sign_up_to(5) == json.loads(state.read_bytes())["note"]
+
+
 def rewritten(state: Path, **fields: object) -> None:
     state.write_text(json.dumps({**json.loads(state.read_bytes()), **fields}))
 
@@ -179,7 +199,8 @@ def test_a_damaged_state_is_refused(state: Path) -> None:
     log = Log(5)
     signer(log, state).sign_up_to(5)
     whole = state.read_bytes()
-    for content in (b"", whole[:-1], b"[]", b"null", b"{}", whole.replace(b'"size": 5', b'"size": "5"')):
+    sizes = (whole.replace(b'"size": 5', size) for size in (b'"size": "5"', b'"size": 5.0', b'"size": -5'))
+    for content in (b"", whole[:-1], b"[]", b"[" * 100_000, b"null", b"{}", *sizes):
         state.write_bytes(content)
         with pytest.raises(SignerRefused, match="damaged"):
             signer(log, state).sign_up_to(5)

@@ -6,6 +6,7 @@ import base64
 import socket
 import ssl
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -28,11 +29,14 @@ class Post:
 
 @dataclass
 class MailServer:
-    """`refusing` is answered to the next mails' recipients; `silent` accepts connections and says nothing."""
+    """`refusing` is answered to the next mails' recipients; `silent` accepts connections and says nothing,
+    `dripping` takes its time over each byte of its greeting.
+    """
 
     tls: Issued | None = None
     refusing: list[bytes] = field(default_factory=list)
     silent: bool = False
+    dripping: bool = False
     received: list[Post] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -67,6 +71,10 @@ class MailServer:
     def _serve(self, connection: socket.socket) -> None:
         with connection:
             with connection.makefile("rwb") as wire:
+                for byte in b"220-here" * 10 if self.dripping else b"":
+                    wire.write(bytes([byte]))
+                    wire.flush()
+                    time.sleep(0.1)
                 _say(wire, b"220 here")
                 wants_tls = self._talk(wire, is_encrypted=False)
             if wants_tls and self.tls is not None:

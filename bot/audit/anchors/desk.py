@@ -5,6 +5,7 @@ After an outage the newest note is what is sent, not each that was missed: it co
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from hashlib import sha256
 
@@ -12,7 +13,9 @@ import structlog
 
 from bot.audit.alarm import Alarm
 from bot.audit.anchors.anchor import Anchor, AnchorFailed
+from bot.audit.checkpoint import CheckpointError, parse_and_verify
 from bot.audit.journal import Journal, Transaction
+from bot.audit.keys import KeyFileError
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
 from bot.storage import anchors
@@ -30,11 +33,14 @@ log = structlog.get_logger(__name__)
 
 
 class Desk:
-    """For one thread, so that a slow anchor keeps nobody waiting. `again` is the first wait after a failure."""
+    """For one thread, so that a slow anchor keeps nobody waiting. `vkey()` gives the keys that the log is signed with,
+    `again` is the first wait after a failure.
+    """
 
     def __init__(
         self,
         anchor: Anchor,
+        vkey: Callable[[], str],
         database: Database,
         journal: Journal,
         *,
@@ -42,6 +48,7 @@ class Desk:
         tries_untold: int = TRIES_UNTOLD,
     ) -> None:
         self._anchor = anchor
+        self._vkey = vkey
         self._database = database
         self._journal = journal
         self._again = again
@@ -69,13 +76,23 @@ class Desk:
 
     def _send(self, turn: anchors.Turn) -> None:
         try:
+            self._check(turn)
             receipt = self._anchor.keep(turn.note)
-        except AnchorFailed as error:
+        except (AnchorFailed, KeyFileError) as error:
             self._failed(turn, str(error))
             return
         self._journal.write(lambda transaction: anchors.received(transaction, self._anchor.name, turn.size, receipt))
         log.info("anchor.received", anchor=self._anchor.name, size=turn.size)
         self._alarm.end(Finding.LOG_NOT_ANCHORED, of=self.mark, anchor=self._anchor.name)
+
+    def _check(self, turn: anchors.Turn) -> None:
+        """The note lay in the database, whose owner would like to see anything else anchored, or nothing new."""
+        try:
+            is_as_signed = parse_and_verify(turn.note, self._vkey()).size == turn.size
+        except (CheckpointError, TypeError):  # SQLite keeps bytes in a column of text
+            is_as_signed = False
+        if not is_as_signed:
+            raise AnchorFailed(f"the stored checkpoint of {turn.size} entries is not the one that was signed")
 
     def _failed(self, turn: anchors.Turn, why: str) -> None:
         tries = turn.tries + 1

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from datetime import timedelta
 from pathlib import Path
 
 from bot.audit.anchors.anchor import AnchorFailed
+from bot.audit.files import sync_folder
 
 TAIL_BYTES = 131_072
 """Where a repeat is looked for. A note that was sent twice stands right before."""
+
+LOCK_SECONDS = 5.0
+LOCK_RETRY_SECONDS = 0.05
 
 
 class FileAnchor:
@@ -26,15 +31,29 @@ class FileAnchor:
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                _lock(descriptor)
                 tail = _tail(descriptor)
                 if content not in tail:
                     _append(descriptor, _separated(tail) + content + b"\n")
                 os.fsync(descriptor)
+                if not tail:  # the file may be new
+                    sync_folder(self._path.parent)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise AnchorFailed(f"the file cannot be written: {error.strerror}") from None
+
+
+def _lock(descriptor: int) -> None:
+    """Others that append are done in no time; whoever keeps the file locked is a failure like any other."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise AnchorFailed("the file is locked by another process") from None
+            time.sleep(LOCK_RETRY_SECONDS)
 
 
 def _tail(descriptor: int) -> bytes:

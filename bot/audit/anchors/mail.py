@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 import time
 from datetime import timedelta
@@ -11,7 +12,7 @@ from email.utils import formatdate, make_msgid
 from urllib.parse import unquote, urlsplit
 
 from bot.audit.anchors.anchor import AnchorFailed
-from bot.telephony.http_client import watchdog
+from bot.telephony.http_client import Guard, watchdog
 
 SECONDS = 30.0
 """On the wall clock, for the whole conversation."""
@@ -32,20 +33,22 @@ class MailAnchor:
 
     def keep(self, note: str) -> None:
         message = self._message(note)
-        with watchdog.guard(time.monotonic() + SECONDS) as guard:
+        deadline = time.monotonic() + SECONDS
+        with watchdog.guard(deadline) as guard:
             try:
-                with smtplib.SMTP(self._server.hostname or "", self._server.port or PORT, timeout=SECONDS) as smtp:
-                    guard.watch(smtp.sock)
+                with _GuardedSMTP(guard, self._server.hostname or "", self._server.port or PORT) as smtp:
                     self._secure(smtp)
                     guard.watch(smtp.sock)
                     self._sign_in(smtp)
                     smtp.send_message(message)
             except smtplib.SMTPException as error:
-                raise AnchorFailed("no reply in time" if guard.expired else _in_a_word(error)) from None
+                raise AnchorFailed(_late(deadline) or _in_a_word(error)) from None
             except ssl.SSLError:
                 raise AnchorFailed("no secure connection") from None
             except OSError:
-                raise AnchorFailed("no reply in time" if guard.expired else "no connection") from None
+                raise AnchorFailed(_late(deadline) or "no connection") from None
+            except ValueError:  # it would say the password
+                raise AnchorFailed("the server's name, user or password cannot be sent as it is written") from None
 
     def _secure(self, smtp: smtplib.SMTP) -> None:
         smtp.ehlo_or_helo_if_needed()
@@ -71,6 +74,24 @@ class MailAnchor:
             note.encode(), maintype="application", subtype="octet-stream", filename=f"checkpoint-{size}.note"
         )
         return message
+
+
+class _GuardedSMTP(smtplib.SMTP):
+    """Guarded from the first byte on: a server may drip its greeting, too."""
+
+    def __init__(self, guard: Guard, host: str, port: int) -> None:
+        self._guard = guard
+        super().__init__(host, port, timeout=SECONDS)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connected: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in its stubs
+        self._guard.watch(connected)
+        return connected
+
+
+def _late(deadline: float) -> str:
+    """Both the watchdog and the socket's own limit end it there, in whatever order."""
+    return "no reply in time" if time.monotonic() >= deadline else ""
 
 
 def _in_a_word(error: smtplib.SMTPException) -> str:
