@@ -1,9 +1,9 @@
 """Check an export of the pause log, with nothing of the program that wrote it. Python 3.9 or newer and `cryptography`.
 
-    python verify.py [FOLDER] --vkey FILE_OR_LINE [--vkey …] [--old-checkpoint FILE]
+    python -I verify.py [FOLDER] --vkey FILE_OR_LINE [--vkey …] [--old-checkpoint FILE]
 
-FOLDER is where this file lies, if not named. --vkey is the log's public key, got another way than in the export, or
-several, any of which counts. --old-checkpoint is one that you kept. Exit code: 0 proven, 1 not proven, 2 wrong usage.
+-I keeps Python from importing what lies beside this file. FOLDER is where it lies, if not named. --vkey is the log's
+key, got another way; of several any counts. --old-checkpoint: one you kept. Exit code: 0 proven, 1 not, 2 wrong usage.
 
 The log is a Merkle tree (RFC 6962). Its leaves are the lines of `entries.jsonl`; its size and root are signed in
 `checkpoint` (c2sp.org/tlog-checkpoint). A part of the log has a path from each line to the root in `proofs.jsonl`;

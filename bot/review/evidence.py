@@ -97,7 +97,7 @@ def page(sid: str, found: Sequence[Entry], checkpoint: str, left_out: int) -> st
 {story}</tbody></table>
 {_left_out(left_out)}<h2>What is proven</h2>
 <p>Each line of <code>entries.jsonl</code> stands in the log as it was signed with this checkpoint, unchanged. To check
-it on any computer: <code>python verify.py --vkey FILE</code>, where FILE holds the log's public key, got another way
+it on any computer: <code>python -I verify.py --vkey FILE</code>, where FILE holds the log's public key, got another way
 than with this bundle.</p>
 <pre>{escape(checkpoint)}</pre>
 <h2>What is not proven</h2>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -412,6 +413,16 @@ def test_the_file_in_an_export_runs_alone_on_its_own_folder(whole: Path, part: P
             done = run("--vkey", vkey, "--old-checkpoint", tmp_path / "old", script=folder / "verify.py")
             assert (done.returncode, done.stderr) == (0, "")
             assert done.stdout == verifier.check(folder, [VKEY], note(ENTRIES[:OLD])) + "\n"
+
+
+def test_the_command_in_the_readme_imports_nothing_that_a_forger_put_beside_it(whole: Path) -> None:
+    rewritten(whole / "entries.jsonl", dropped, 3)
+    (whole / "argparse.py").write_text("print('PROVEN: all of it')\nraise SystemExit")
+    told = re.search(r"python (.*) --vkey FILE", (whole / "README.txt").read_text())
+    assert told is not None
+    command = [sys.executable, *told[1].split(), "--vkey", VKEY]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=whole, timeout=30, check=False)
+    assert (done.returncode, done.stdout[:12], done.stderr) == (1, "NOT PROVEN: ", "")
 
 
 def test_damage_is_exit_code_1_with_the_reason(whole: Path) -> None:
