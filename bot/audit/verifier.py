@@ -174,7 +174,7 @@ def need(what: Any, otherwise: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check an export of the pause log; see the top of this file.")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).absolute().parent)
     parser.add_argument("--vkey", action="append", default=[], metavar="FILE_OR_LINE")
     parser.add_argument("--old-checkpoint", type=Path, metavar="FILE")
     asked = parser.parse_args()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -422,6 +423,15 @@ def test_the_command_in_the_readme_imports_nothing_that_a_forger_put_beside_it(w
     assert told is not None
     command = [sys.executable, *told[1].split(), "--vkey", VKEY]
     done = subprocess.run(command, capture_output=True, text=True, cwd=whole, timeout=30, check=False)
+    assert (done.returncode, done.stdout[:12], done.stderr) == (1, "NOT PROVEN: ", "")
+
+
+def test_a_verifier_that_is_a_link_into_a_good_export_checks_the_folder_that_it_was_started_in(whole: Path) -> None:
+    shutil.copytree(whole, whole / "good")
+    rewritten(whole / "entries.jsonl", dropped, 3)
+    (whole / "verify.py").unlink()
+    (whole / "verify.py").symlink_to("good/verify.py")
+    done = run("--vkey", VKEY, script=whole / "verify.py")
     assert (done.returncode, done.stdout[:12], done.stderr) == (1, "NOT PROVEN: ", "")
 
 
