@@ -26,9 +26,9 @@ from typing import Any, BinaryIO
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-NAME, NUMBER, BASE64, LAST = r"[^\s+]+", r"0|[1-9][0-9]{0,18}", r"[A-Za-z0-9+/]", r"[AEIMQUYcgkosw048]="
+NAME, NUMBER, BASE64, LAST = r"[^\s+\0-\x1f\x7f-\x9f]+", r"0|[1-9][0-9]{0,18}", r"[A-Za-z0-9+/]", r"[AEIMQUYcgkosw048]="
 HASH, SIGNATURE = f"{BASE64}{{42}}{LAST}", f"{BASE64}{{90}}{LAST}"  # 32 and 68 bytes; LAST has no unused bit set
-KEY = re.compile(rf"({NAME})\+([0-9a-f]{{8}})\+({BASE64}{{44}})")
+KEY = re.compile(rf"({NAME})\+([0-9a-f]{{8}})\+({BASE64}{{44}})")  # NAME has nothing that steers a terminal
 NOTE = re.compile(rf"(({NAME})\n({NUMBER})\n({HASH})\n)\n((?:— {NAME} {BASE64}+=*\n)+)")
 PROOF = re.compile(rf'{{"index":({NUMBER}),"path":\[((?:"{HASH}"(?:,"{HASH}")*)?)\]}}')
 LINK = re.compile(rf"old ({NUMBER})\n((?:{HASH}\n)+)\n(.*)", re.DOTALL)

@@ -346,6 +346,15 @@ def test_another_checkpoint_is_found_with_the_reason(whole: Path, checkpoint: st
     assert refusal(whole, VKEY).startswith(reason)
 
 
+@pytest.mark.parametrize("sign", ["\x1b[2K", "\0", "\x7f", "\x9b2K"])
+def test_a_name_that_could_steer_the_auditor_s_terminal_is_not_printed(whole: Path, sign: str) -> None:
+    name = f"{sign}PROVEN:"
+    (whole / "checkpoint").write_text(note(ENTRIES).replace(ORIGIN, name), encoding="utf-8")
+    assert refusal(whole, VKEY).startswith("a checkpoint is malformed")
+    (whole / "log.vkey").write_text(VKEY.replace(ORIGIN, name), encoding="utf-8")
+    assert refusal(whole, VKEY) == "a public key is malformed: name+key id+base64"
+
+
 @pytest.mark.parametrize("size", [150, COUNT + 1])
 def test_a_part_with_a_checkpoint_of_another_size_is_found(part: Path, size: int) -> None:
     (part / "checkpoint").write_text(note([*ENTRIES, b"{}"][:size]), encoding="utf-8")
