@@ -105,7 +105,7 @@ def check_link(text: str, note: Note, keys: dict[str, Ed25519PublicKey], trusted
     old = read_note(older, keys, trusted)
     path, fn, sn = [b64decode(one) for one in hashes.split()], old.size - 1, note.size - 1
     path = path if old.size & fn else [old.root, *path]
-    while fn & 1:
+    while fn > 0 and fn & 1:
         fn, sn = fn >> 1, sn >> 1
     is_older = old.origin == note.origin and 0 < int(size) == old.size < note.size
     is_continued = is_older and climb(fn, sn, path[0], path[1:]) == (old.root, note.root)

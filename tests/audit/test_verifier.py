@@ -386,6 +386,17 @@ def test_a_log_rewritten_and_signed_anew_by_the_key_s_owner_is_found_by_a_checkp
     assert refusal(forged_part, VKEY).startswith(f"the log does not continue its older checkpoint of {OLD}")
 
 
+def test_a_consistency_proof_from_an_empty_log_is_refused_and_hangs_nobody(part: Path) -> None:
+    text = (part / "consistency").read_text(encoding="utf-8")
+    hashes = text.partition("\n\n")[0].split("\n", 1)[1]
+    (part / "consistency").write_text(f"old 0\n{hashes}\n\n{note([])}", encoding="utf-8")
+    done = run(part, "--vkey", VKEY)
+    assert (done.returncode, done.stdout[:66]) == (
+        1,
+        "NOT PROVEN: the log does not continue its older checkpoint of 0, o",
+    )
+
+
 def test_a_part_without_a_proof_from_the_kept_checkpoint_says_what_to_ask_for(tmp_path: Path) -> None:
     folder = part_of(tmp_path / "part", ENTRIES, WANTED)
     assert refusal(folder, VKEY, old=note(ENTRIES[:OLD])).endswith("ask for a part --since-checkpoint that one")
