@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from base64 import b64decode
 from collections import namedtuple
@@ -32,7 +33,7 @@ KEY = re.compile(rf"({NAME})\+([0-9a-f]{{8}})\+({BASE64}{{44}})")  # NAME has no
 NOTE = re.compile(rf"(({NAME})\n({NUMBER})\n({HASH})\n)\n((?:— {NAME} {BASE64}+=*\n)+)")
 PROOF = re.compile(rf'{{"index":({NUMBER}),"path":\[((?:"{HASH}"(?:,"{HASH}")*)?)\]}}')
 LINK = re.compile(rf"old ({NUMBER})\n((?:{HASH}\n)+)\n(.*)", re.DOTALL)
-STAMP = "A time-stamp is there: openssl ts -verify -data {0} -in {0}.tsr -CAfile THE_AUTHORITYS_CERTIFICATES.pem"
+STAMP = "A time-stamp is there: openssl ts -verify -data {} -in {} -CAfile THE_AUTHORITYS_CERTIFICATES.pem"
 # The log `origin` had `size` entries under this root: so say the `signers`, known keys by `name+key id`.
 Note = namedtuple("Note", "origin size root signers")
 
@@ -90,9 +91,8 @@ def check_part(folder: Path, note: Note) -> int:
             proof = PROOF.fullmatch(next(proofs, b"").decode("latin-1"))
             index, hashes = need(proof, f"line {count} of proofs.jsonl is missing or malformed").groups()
             index, path = int(index), [b64decode(one) for one in re.findall(HASH, hashes)]
-            ends = (
-                climb(index, note.size - 1, sha256(b"\0" + body).digest(), path) if last < index < note.size else None
-            )
+            is_later = last < index < note.size
+            ends = climb(index, note.size - 1, sha256(b"\0" + body).digest(), path) if is_later else None
             need(ends and ends[1] == note.root, f"line {count} of entries.jsonl is not proven to be entry {index}")
             last = index
         need(next(proofs, None) is None, "proofs.jsonl has more lines than entries.jsonl")
@@ -191,7 +191,7 @@ def main() -> int:
         print(f"NOT PROVEN: {error}.")
         return 1
     if (asked.folder / "checkpoint.tsr").exists():
-        print(STAMP.format(asked.folder / "checkpoint"))
+        print(STAMP.format(*(shlex.quote(str(asked.folder / name)) for name in ("checkpoint", "checkpoint.tsr"))))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -493,6 +494,13 @@ def test_a_time_stamp_s_command_is_told_exactly(whole: Path) -> None:
     (whole / "checkpoint.tsr").write_bytes(b"0")
     said = run(whole, "--vkey", VKEY).stdout.splitlines()[1]
     assert f"openssl ts -verify -data {whole}/checkpoint -in {whole}/checkpoint.tsr -CAfile " in said
+
+
+def test_a_time_stamp_s_command_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path, whole: Path) -> None:
+    folder = whole.rename(tmp_path / "it's; an export")
+    (folder / "checkpoint.tsr").write_bytes(b"0")
+    command = shlex.split(run(folder, "--vkey", VKEY).stdout.splitlines()[1].partition(": ")[2])
+    assert command[3:7] == ["-data", f"{folder}/checkpoint", "-in", f"{folder}/checkpoint.tsr"]
 
 
 def test_it_is_short_and_imports_nothing_but_python_and_cryptography() -> None:
