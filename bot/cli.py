@@ -259,7 +259,10 @@ def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, 
     vkey = _vkey(vkey_file) if vkey_file else None
     if (folder / PROOFS).exists():
         if anchors:
-            raise UsageError("A part cannot be compared with anchors: --anchor goes with a whole export or the log.")
+            raise UsageError(
+                "A part cannot be compared with anchors: --anchor goes with a whole export or the log. Use verify.py with"
+                " --old-checkpoint."
+            )
         sys.exit(say_of_part(folder, vkey))
     report = (
         verify_alone(folder, vkey) if is_archive(folder) else verify_export(folder, vkey, hash_file=with_jobs(jobs))
@@ -280,8 +283,8 @@ def _note_verified(services: Services, report: Report) -> None:
 def _vkey(path: Path) -> str:
     """A key that was named must be there: without it a forger's own would pass."""
     vkey = read_vkey(path)
-    if vkey is None:
-        raise UsageError(f"There is no file {path}.")
+    if not vkey:
+        raise UsageError(f"There is no file {path}." if vkey is None else f"There is no key in {path}.")
     return vkey
 
 

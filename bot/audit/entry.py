@@ -93,10 +93,15 @@ def encode(draft: Draft, at: datetime, node: str) -> bytes:
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The fields of a stored entry, for readers. ValueError if it is not a JSON object."""
+    """The fields of a stored entry, for readers. ValueError if it is not a JSON object, or not of whole characters.
+
+    JSON can name half of a surrogate pair, which no page and no file could hold.
+    """
     fields = json.loads(body)
     if not isinstance(fields, dict):
         raise ValueError("an entry is a JSON object")
+    if b"\\u" in body:
+        json.dumps(fields, ensure_ascii=False).encode()  # a UnicodeEncodeError is a ValueError
     return fields
 
 

@@ -88,6 +88,7 @@ def _begin(folder: Path, checkpoint_note: str, vkeys: str) -> tuple[int, int]:
         sync_folder(folder.parent)
     elif unfinished_note(folder, vkeys) == checkpoint_note and (done := _done(folder)):
         return done
+    (folder / UNFINISHED).touch()  # first of all: from now on the same command goes on, whatever happens
     _mark(folder, 0, 0)
     write_frame(folder, checkpoint_note, vkeys, WHAT)
     sync_folder(folder)

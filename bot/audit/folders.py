@@ -15,8 +15,9 @@ README = "README.txt"
 TOKEN = "checkpoint.tsr"  # noqa: S105 - a time-stamp token, RFC 3161
 
 HOW = """\
-To check it: python verify.py --vkey FILE, where FILE holds the log's public key, got another way than in this folder.
-It needs Python and the package `cryptography`. Read verify.py first, or get it another way too: it is short.
+To check it: python -I verify.py --vkey FILE, where FILE holds the log's public key, got another way than in this
+folder. With -I Python imports nothing that lies here. It needs Python and the package `cryptography`. Read verify.py
+first, or get it another way too: it is short.
 """
 
 

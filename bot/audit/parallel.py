@@ -1,7 +1,8 @@
 """An export's file hashed by several processes at once: each takes a piece, this one joins what they found.
 
-The processes are this module, run with as little loaded as hashing needs: `python -m bot.audit.parallel PATH START STOP
-POSITION`. A file that is small is not worth them.
+The processes are this module, run with as little loaded as hashing needs: `python -P -m bot.audit.parallel PATH START
+STOP POSITION`. With -P they import nothing from the folder they are started in, which may be the export itself. A file
+that is small is not worth them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _hash(path: Path, count: int) -> Frontier:
         bounds = [0, *(_line_start(file, size * number // count) for number in range(1, count)), size]
         running, position = [], 0
         for number, (start, stop) in enumerate(pairwise(bounds), 1):
-            command = [sys.executable, "-m", __name__, str(path), str(start), str(stop), str(position)]
+            command = [sys.executable, "-P", "-m", __name__, str(path), str(start), str(stop), str(position)]
             running.append(open_parts.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)))
             if number < count:
                 position += _count_lines(file, start, stop)

@@ -1,9 +1,9 @@
 """Check an export of the pause log, with nothing of the program that wrote it. Python 3.9 or newer and `cryptography`.
 
-    python verify.py [FOLDER] --vkey FILE_OR_LINE [--vkey …] [--old-checkpoint FILE]
+    python -I verify.py [FOLDER] --vkey FILE_OR_LINE [--vkey …] [--old-checkpoint FILE]
 
-FOLDER is where this file lies, if not named. --vkey is the log's public key, got another way than in the export, or
-several, any of which counts. --old-checkpoint is one that you kept. Exit code: 0 proven, 1 not proven, 2 wrong usage.
+-I keeps Python from importing what lies beside this file. FOLDER is where it lies, if not named. --vkey is the log's
+key, got another way; of several any counts. --old-checkpoint: one you kept. Exit code: 0 proven, 1 not, 2 wrong usage.
 
 The log is a Merkle tree (RFC 6962). Its leaves are the lines of `entries.jsonl`; its size and root are signed in
 `checkpoint` (c2sp.org/tlog-checkpoint). A part of the log has a path from each line to the root in `proofs.jsonl`;
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import sys
 from base64 import b64decode
 from collections import namedtuple
@@ -26,13 +27,13 @@ from typing import Any, BinaryIO
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-NAME, NUMBER, BASE64, LAST = r"[^\s+]+", r"0|[1-9][0-9]{0,18}", r"[A-Za-z0-9+/]", r"[AEIMQUYcgkosw048]="
+NAME, NUMBER, BASE64, LAST = r"[^\s+\0-\x1f\x7f-\x9f]+", r"0|[1-9][0-9]{0,18}", r"[A-Za-z0-9+/]", r"[AEIMQUYcgkosw048]="
 HASH, SIGNATURE = f"{BASE64}{{42}}{LAST}", f"{BASE64}{{90}}{LAST}"  # 32 and 68 bytes; LAST has no unused bit set
-KEY = re.compile(rf"({NAME})\+([0-9a-f]{{8}})\+({BASE64}{{44}})")
+KEY = re.compile(rf"({NAME})\+([0-9a-f]{{8}})\+({BASE64}{{44}})")  # NAME has nothing that steers a terminal
 NOTE = re.compile(rf"(({NAME})\n({NUMBER})\n({HASH})\n)\n((?:— {NAME} {BASE64}+=*\n)+)")
 PROOF = re.compile(rf'{{"index":({NUMBER}),"path":\[((?:"{HASH}"(?:,"{HASH}")*)?)\]}}')
 LINK = re.compile(rf"old ({NUMBER})\n((?:{HASH}\n)+)\n(.*)", re.DOTALL)
-STAMP = "A time-stamp is there: openssl ts -verify -data {0} -in {0}.tsr -CAfile THE_AUTHORITYS_CERTIFICATES.pem"
+STAMP = "A time-stamp is there: openssl ts -verify -data {} -in {} -CAfile THE_AUTHORITYS_CERTIFICATES.pem"
 # The log `origin` had `size` entries under this root: so say the `signers`, known keys by `name+key id`.
 Note = namedtuple("Note", "origin size root signers")
 
@@ -90,9 +91,8 @@ def check_part(folder: Path, note: Note) -> int:
             proof = PROOF.fullmatch(next(proofs, b"").decode("latin-1"))
             index, hashes = need(proof, f"line {count} of proofs.jsonl is missing or malformed").groups()
             index, path = int(index), [b64decode(one) for one in re.findall(HASH, hashes)]
-            ends = (
-                climb(index, note.size - 1, sha256(b"\0" + body).digest(), path) if last < index < note.size else None
-            )
+            is_later = last < index < note.size
+            ends = climb(index, note.size - 1, sha256(b"\0" + body).digest(), path) if is_later else None
             need(ends and ends[1] == note.root, f"line {count} of entries.jsonl is not proven to be entry {index}")
             last = index
         need(next(proofs, None) is None, "proofs.jsonl has more lines than entries.jsonl")
@@ -105,7 +105,7 @@ def check_link(text: str, note: Note, keys: dict[str, Ed25519PublicKey], trusted
     old = read_note(older, keys, trusted)
     path, fn, sn = [b64decode(one) for one in hashes.split()], old.size - 1, note.size - 1
     path = path if old.size & fn else [old.root, *path]
-    while fn & 1:
+    while fn > 0 and fn & 1:
         fn, sn = fn >> 1, sn >> 1
     is_older = old.origin == note.origin and 0 < int(size) == old.size < note.size
     is_continued = is_older and climb(fn, sn, path[0], path[1:]) == (old.root, note.root)
@@ -174,7 +174,7 @@ def need(what: Any, otherwise: str) -> Any:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Check an export of the pause log; see the top of this file.")
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).absolute().parent)
     parser.add_argument("--vkey", action="append", default=[], metavar="FILE_OR_LINE")
     parser.add_argument("--old-checkpoint", type=Path, metavar="FILE")
     asked = parser.parse_args()
@@ -191,7 +191,7 @@ def main() -> int:
         print(f"NOT PROVEN: {error}.")
         return 1
     if (asked.folder / "checkpoint.tsr").exists():
-        print(STAMP.format(asked.folder / "checkpoint"))
+        print(STAMP.format(*(shlex.quote(str(asked.folder / name)) for name in ("checkpoint", "checkpoint.tsr"))))
     return 0
 
 

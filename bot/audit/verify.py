@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from bot.audit import verifier
 from bot.audit.checkpoint import MAX_NOTE_CHARACTERS, Checkpoint, CheckpointError, parse_and_verify
 from bot.audit.chunks import HashFile, Irregular, hash_file
 from bot.audit.entry import MAX_BYTES, is_canonical
@@ -99,6 +100,8 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, has
     enclosed = check.read(folder / VKEY).removesuffix("\n")
     if vkey is not None and not share_a_key(enclosed, vkey):
         check.note(f"the key in {VKEY} is not the one to verify with")
+    if problem := _link_problem(folder, note, vkey or enclosed):
+        check.note(problem)
     try:
         with (folder / ENTRIES).open("rb") as file:
             rows = ((None, line, None) for line in check.lines(file))
@@ -119,9 +122,23 @@ def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Rep
         frontier = hash_file(folder / ENTRIES)
     except (CheckpointError, Irregular, OSError):
         return None
-    if (frontier.size, frontier.root()) != (signed.size, signed.root):
+    is_linked = not _link_problem(folder, note, vkey or enclosed)
+    if (frontier.size, frontier.root()) != (signed.size, signed.root) or not is_linked:
         return None
     return Report(ok=True, size=frontier.size, root=frontier.root().hex(), problems=(), checkpoints_checked=1)
+
+
+def _link_problem(folder: Path, note: str, vkeys: str) -> str | None:
+    """What is wrong with the proof that an older checkpoint is continued, where there is one."""
+    if not (folder / CONSISTENCY).exists():
+        return None
+    try:
+        keys = verifier.read_keys(vkeys.split("\n"))
+        newer = verifier.read_note(note, keys, set(keys))
+        verifier.check_link(verifier.read(folder / CONSISTENCY), newer, keys, set(keys))
+    except (ValueError, OSError) as error:
+        return f"{CONSISTENCY} does not hold: {error}"
+    return None
 
 
 def share_a_key(some: str, others: str) -> bool:

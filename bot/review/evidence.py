@@ -36,14 +36,23 @@ class Pause:
 
 
 def pauses(found: Iterable[Entry]) -> list[Pause]:
-    """The call's pauses in order. A pause goes on until a resume, a stop or the call's end is told."""
+    """The call's pauses in order. A pause goes on until a resume, a stop or the call's end is told.
+
+    One that was given up unproven may have none of these: it is over when a pause is asked for again.
+    """
     done: list[Pause] = []
     now: Pause | None = None
+    is_given_up = False
     for entry in found:
         at = str(entry.fields.get("at") or "")
         kind = _kind(entry)
-        if kind == "asked" and now is None:
-            now = Pause(asked=at)
+        if kind == "asked":
+            if now and is_given_up and not now.safe:
+                done.append(now)
+                now = None
+            now, is_given_up = now or Pause(asked=at), False
+        elif kind == "given up":
+            is_given_up = True
         elif kind == "safe":
             now = now or Pause()
             now = now if now.safe else replace(now, safe=at)
@@ -60,6 +69,8 @@ def _kind(entry: Entry) -> str:
     match entry.fields.get("type"):
         case "hold.opened":
             return "asked"
+        case "hold.released" | "hold.expired" | "hold.closed" if entry.fields.get("after") != "paused":
+            return "given up"
         case "pause.proven":
             return "safe"
         case "command.confirmed" if wish == "paused" and more.get("safe") is True:
@@ -97,7 +108,7 @@ def page(sid: str, found: Sequence[Entry], checkpoint: str, left_out: int) -> st
 {story}</tbody></table>
 {_left_out(left_out)}<h2>What is proven</h2>
 <p>Each line of <code>entries.jsonl</code> stands in the log as it was signed with this checkpoint, unchanged. To check
-it on any computer: <code>python verify.py --vkey FILE</code>, where FILE holds the log's public key, got another way
+it on any computer: <code>python -I verify.py --vkey FILE</code>, where FILE holds the log's public key, got another way
 than with this bundle.</p>
 <pre>{escape(checkpoint)}</pre>
 <h2>What is not proven</h2>

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from bot.audit.entry import MAX_INTEGER
 from bot.review.words import ASKED, DONE, FIELDS, FOUND, REASONS, RESULTS, STATES, VERBS
 
 TEXT_CHARACTERS_MAX = 300
@@ -418,7 +419,7 @@ class _Pieces:
 
     def jump(self) -> str:
         size = self._detail.get("milliseconds")
-        if isinstance(size, bool) or not isinstance(size, int):
+        if isinstance(size, bool) or not isinstance(size, int) or abs(size) > MAX_INTEGER:
             return ""
         return f" by {abs(size) / 1000:.1f} s {'forward' if size > 0 else 'back'}"
 

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from typing import Any
+from unicodedata import normalize
 
 from bot.storage import entries
 from bot.storage.engine import Database
@@ -18,7 +19,7 @@ COLUMNS = (
     "position", "at", "type", "actor", "source", "origin", "call", "recording",
     "outcome", "reason", "before", "after", "detail",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def lines(database: Database, wanted: Filter, size: int, rows_max: int = ROWS_MAX) -> Iterator[str]:
@@ -51,7 +52,7 @@ def _row(entry: Entry) -> list[str]:
 
 
 def cell(value: Any) -> str:
-    """Text that no spreadsheet takes for a formula (OWASP, "CSV injection")."""
+    """Text that no spreadsheet takes for a formula, whether it cuts off space or not (OWASP, "CSV injection")."""
     if value is None:
         return ""
     text = (
@@ -59,7 +60,9 @@ def cell(value: Any) -> str:
         if isinstance(value, str)
         else json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     )
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+    plain = normalize("NFKC", text)
+    is_formula = plain.startswith(FORMULA_STARTS) or plain.lstrip().startswith(FORMULA_STARTS)
+    return f"'{text}" if is_formula else text
 
 
 def csv_of(rows: list[list[str]]) -> str:

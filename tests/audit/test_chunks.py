@@ -88,6 +88,16 @@ def test_processes_find_the_same_tree(jobs: int, tmp_path: Path, monkeypatch: py
     assert parallel.with_jobs(jobs)(path) == tree(ALL)
 
 
+def test_processes_started_in_a_forger_s_folder_import_nothing_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "PIECE_BYTES_MIN", 10_000)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "json.py").write_text("def dumps(found): return '[]'")
+    (tmp_path / "entries.jsonl").write_bytes(lines(ALL))
+    assert parallel.with_jobs(2)(Path("entries.jsonl")) == tree(ALL)
+
+
 @pytest.mark.parametrize("damage", ["edit", "torn", "swap", "cut"])
 def test_damaged_export_is_told_line_by_line_with_any_number_of_processes(
     damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

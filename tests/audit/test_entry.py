@@ -136,7 +136,7 @@ def test_control_characters_never_break_the_line() -> None:
     assert decode(body)["reason"] == everything
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[]", b"1", b"{", b"\xff", b'{"type":"\\ud800"}'])
 def test_decoding_what_is_no_object_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011, json's own messages
         decode(body)

@@ -16,6 +16,7 @@ from bot.audit.export import SYNC_EVERY_ENTRIES, unfinished_note, write_export
 from bot.audit.folders import ExportError
 from bot.audit.verify import verify_export
 from tests.audit.examples import VKEY, note, reader
+from tests.support.full_disk import full_disk
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 2 * SYNC_EVERY_ENTRIES + 11
@@ -113,6 +114,14 @@ def test_a_killed_export_goes_on(tmp_path: Path, killed_at: int) -> None:
     write_export(folder, log.read, NOTE, VKEY)
     assert log.starts == [killed_at // SYNC_EVERY_ENTRIES * SYNC_EVERY_ENTRIES]
     assert verify_export(folder, VKEY).ok
+
+
+def test_an_export_that_found_the_disk_full_at_its_first_file_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(ExportError), full_disk():
+        write_export(tmp_path / "out", Log().read, NOTE, VKEY)
+    write_export(tmp_path / "out", Log().read, NOTE, VKEY)
+    assert names(tmp_path / "out") == FILES
+    assert verify_export(tmp_path / "out", VKEY).ok
 
 
 def test_what_was_written_after_the_mark_is_not_trusted(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from bot.audit.checkpoint import CheckpointError, make_vkey
 from bot.audit.export import write_export
 from bot.audit.folders import ExportError
 from bot.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
+from bot.audit.part import Signed, write_consistency
 from bot.audit.verify import MAX_PROBLEMS, verify_bodies, verify_export, verify_log
 from tests.audit import independent_checker
 from tests.audit.examples import KEY, ORIGIN, OTHER_KEY, VKEY, bodies, export, note, reader, tree
@@ -103,6 +104,17 @@ def test_every_flipped_bit_is_found_by_both_checkers(tmp_path: Path, name: str) 
             file.write(bytes([byte]))
     assert missed == []
     assert verify_export(folder).ok
+
+
+def test_a_flipped_bit_in_any_byte_of_a_link_to_an_older_checkpoint_is_found(tmp_path: Path) -> None:
+    folder, entries = export(tmp_path / "out", ENTRIES), bodies(ENTRIES)
+    write_consistency(folder, Signed(note(entries), VKEY, reader(entries)), note(entries[:5]))
+    path = folder / "consistency"
+    whole = path.read_bytes()
+    assert verify_export(folder, VKEY).ok
+    for at, byte in enumerate(whole):
+        path.write_bytes(whole[:at] + bytes([byte ^ 1 << at % 8]) + whole[at + 1 :])
+        assert verify_export(folder, VKEY).problems[0].startswith("consistency does not hold: "), at
 
 
 def changed(lines: list[bytes], at: int) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,12 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
 from bot.audit.keys import load_signing_key
-from bot.audit.manifest import ArchiveError
+from bot.audit.manifest import ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.pruning import months_before
 from bot.storage import schema
 from bot.storage.engine import Database
-from tests.audit.examples import OTHER_KEY, note
+from tests.audit.examples import OTHER_KEY, START, VKEY, bodies, note, tree
 from tests.audit.old_log import NEW_ENTRIES, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
@@ -320,6 +321,24 @@ def test_archive_that_was_damaged_is_found(log: OldLog, name: str, change: str) 
     assert with_log.exit_code in {1, 2}
     assert alone.exit_code in {1, 2}
     assert log.verify().exit_code == 0, "the live part is good without it"
+
+
+def test_archive_whose_entries_are_said_to_stand_elsewhere_in_the_log_is_found(tmp_path: Path) -> None:
+    """The root over 512 and 256 entries is one over 1024 and 256 just as well, if nobody looks at the signed size."""
+    real, lower = bodies(768), tree(bodies(512)).hashes[0]
+    start = Frontier(1024, (lower,))
+    end = start.extend(map(leaf_hash, real[512:]))
+    assert end.root() == tree(real).root()
+    files = {
+        "entries.jsonl": b"".join(body + b"\n" for body in real[512:]),
+        "checkpoint": note(real).encode(),
+        "log.vkey": f"{VKEY}\n".encode(),
+    }
+    digests = {name: sha256(content).hexdigest() for name, content in files.items()}
+    files["manifest.json"] = Manifest(start, end, START, (), digests).to_bytes()
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert verify_archive(tmp_path, VKEY).problems == ("it ends at 1280, but its checkpoint covers 768 entries",)
 
 
 # The calendar

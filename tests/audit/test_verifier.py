@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from base64 import b64decode, b64encode
@@ -344,6 +347,15 @@ def test_another_checkpoint_is_found_with_the_reason(whole: Path, checkpoint: st
     assert refusal(whole, VKEY).startswith(reason)
 
 
+@pytest.mark.parametrize("sign", ["\x1b[2K", "\0", "\x7f", "\x9b2K"])
+def test_a_name_that_could_steer_the_auditor_s_terminal_is_not_printed(whole: Path, sign: str) -> None:
+    name = f"{sign}PROVEN:"
+    (whole / "checkpoint").write_text(note(ENTRIES).replace(ORIGIN, name), encoding="utf-8")
+    assert refusal(whole, VKEY).startswith("a checkpoint is malformed")
+    (whole / "log.vkey").write_text(VKEY.replace(ORIGIN, name), encoding="utf-8")
+    assert refusal(whole, VKEY) == "a public key is malformed: name+key id+base64"
+
+
 @pytest.mark.parametrize("size", [150, COUNT + 1])
 def test_a_part_with_a_checkpoint_of_another_size_is_found(part: Path, size: int) -> None:
     (part / "checkpoint").write_text(note([*ENTRIES, b"{}"][:size]), encoding="utf-8")
@@ -373,6 +385,17 @@ def test_a_log_rewritten_and_signed_anew_by_the_key_s_owner_is_found_by_a_checkp
     assert refusal(forged_part, VKEY, old=kept).startswith("nothing links your older checkpoint to this one")
     (forged_part / "consistency").write_bytes((part / "consistency").read_bytes())
     assert refusal(forged_part, VKEY).startswith(f"the log does not continue its older checkpoint of {OLD}")
+
+
+def test_a_consistency_proof_from_an_empty_log_is_refused_and_hangs_nobody(part: Path) -> None:
+    text = (part / "consistency").read_text(encoding="utf-8")
+    hashes = text.partition("\n\n")[0].split("\n", 1)[1]
+    (part / "consistency").write_text(f"old 0\n{hashes}\n\n{note([])}", encoding="utf-8")
+    done = run(part, "--vkey", VKEY)
+    assert (done.returncode, done.stdout[:66]) == (
+        1,
+        "NOT PROVEN: the log does not continue its older checkpoint of 0, o",
+    )
 
 
 def test_a_part_without_a_proof_from_the_kept_checkpoint_says_what_to_ask_for(tmp_path: Path) -> None:
@@ -414,6 +437,25 @@ def test_the_file_in_an_export_runs_alone_on_its_own_folder(whole: Path, part: P
             assert done.stdout == verifier.check(folder, [VKEY], note(ENTRIES[:OLD])) + "\n"
 
 
+def test_the_command_in_the_readme_imports_nothing_that_a_forger_put_beside_it(whole: Path) -> None:
+    rewritten(whole / "entries.jsonl", dropped, 3)
+    (whole / "argparse.py").write_text("print('PROVEN: all of it')\nraise SystemExit")
+    told = re.search(r"python (.*) --vkey FILE", (whole / "README.txt").read_text())
+    assert told is not None
+    command = [sys.executable, *told[1].split(), "--vkey", VKEY]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=whole, timeout=30, check=False)
+    assert (done.returncode, done.stdout[:12], done.stderr) == (1, "NOT PROVEN: ", "")
+
+
+def test_a_verifier_that_is_a_link_into_a_good_export_checks_the_folder_that_it_was_started_in(whole: Path) -> None:
+    shutil.copytree(whole, whole / "good")
+    rewritten(whole / "entries.jsonl", dropped, 3)
+    (whole / "verify.py").unlink()
+    (whole / "verify.py").symlink_to("good/verify.py")
+    done = run("--vkey", VKEY, script=whole / "verify.py")
+    assert (done.returncode, done.stdout[:12], done.stderr) == (1, "NOT PROVEN: ", "")
+
+
 def test_damage_is_exit_code_1_with_the_reason(whole: Path) -> None:
     rewritten(whole / "entries.jsonl", dropped, 3)
     done = run(whole, "--vkey", VKEY)
@@ -452,6 +494,13 @@ def test_a_time_stamp_s_command_is_told_exactly(whole: Path) -> None:
     (whole / "checkpoint.tsr").write_bytes(b"0")
     said = run(whole, "--vkey", VKEY).stdout.splitlines()[1]
     assert f"openssl ts -verify -data {whole}/checkpoint -in {whole}/checkpoint.tsr -CAfile " in said
+
+
+def test_a_time_stamp_s_command_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path, whole: Path) -> None:
+    folder = whole.rename(tmp_path / "it's; an export")
+    (folder / "checkpoint.tsr").write_bytes(b"0")
+    command = shlex.split(run(folder, "--vkey", VKEY).stdout.splitlines()[1].partition(": ")[2])
+    assert command[3:7] == ["-data", f"{folder}/checkpoint", "-in", f"{folder}/checkpoint.tsr"]
 
 
 def test_it_is_short_and_imports_nothing_but_python_and_cryptography() -> None:

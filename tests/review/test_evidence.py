@@ -102,7 +102,9 @@ def test_the_page_tells_pauses_sentences_and_limits_and_loads_nothing(signed_ben
 
 def told(*facts: tuple[str, dict[str, object]]) -> list[Entry]:
     return [
-        Entry(at, {"at": f"2026-11-22T10:00:0{at}.000000Z", "type": type_, "detail": detail})
+        Entry(
+            at, {"at": f"2026-11-22T10:00:0{at}.000000Z", "type": type_, "detail": detail, "after": detail.get("then")}
+        )
         for at, (type_, detail) in enumerate(facts)
     ]
 
@@ -117,6 +119,8 @@ RESUMED: tuple[str, dict[str, object]] = ("command.confirmed", {"wish": "recordi
 NOT_YET: tuple[str, dict[str, object]] = ("command.confirmed", {"wish": "paused", "safe": False})
 STOPPED: tuple[str, dict[str, object]] = ("command.confirmed", {"wish": "stopped"})
 ENDED: tuple[str, dict[str, object]] = ("call.ended", {})
+CLOSED: tuple[str, dict[str, object]] = ("hold.closed", {"then": "recording"})
+ONE_OF_TWO_CLOSED: tuple[str, dict[str, object]] = ("hold.closed", {"then": "paused"})
 
 
 @pytest.mark.parametrize(
@@ -130,6 +134,10 @@ ENDED: tuple[str, dict[str, object]] = ("call.ended", {})
         ((ASKED, STOPPED), [Pause(at(0), ended=at(1))]),
         ((SAFE,), [Pause(safe=at(0))]),
         ((ASKED, ("pause.proven", {})), [Pause(at(0), at(1))]),
+        ((ASKED, CLOSED, ASKED, SAFE, RESUMED), [Pause(at(0)), Pause(at(2), at(3), at(4))]),
+        ((ASKED, CLOSED, RESUMED, ASKED, SAFE), [Pause(at(0), resumed=at(2)), Pause(at(3), at(4))]),
+        ((ASKED, SAFE, CLOSED, ASKED, SAFE, RESUMED), [Pause(at(0), at(1), at(5))]),
+        ((ASKED, ONE_OF_TWO_CLOSED, ASKED, SAFE, RESUMED), [Pause(at(0), at(3), at(4))]),
     ],
 )
 def test_pauses_are_told_from_entries(facts: tuple[tuple[str, dict[str, object]], ...], expected: list[Pause]) -> None:

@@ -228,3 +228,8 @@ def test_sentence_of_damaged_fields_is_still_one_line(type_: str, fields: dict[s
     text = sentence({**fields, "type": type_, "detail": detail})
     assert text
     assert "\n" not in text
+
+
+def test_sentence_of_a_jump_beyond_all_measure_names_no_seconds() -> None:
+    fields = {"type": "clock.jumped", "detail": {"milliseconds": 10**400}}
+    assert sentence(fields) == "The clock of the database jumped: the times around this entry may be wrong."

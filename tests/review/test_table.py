@@ -15,7 +15,24 @@ def _rows(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "\n1",
+        "\uff1d1",
+        "\uff0b1",
+        "\uff0d1",
+        "\uff20x",
+        " =1",
+        "\u00a0\uff1d1",
+    ],
+)
 def test_csv_cell_that_begins_like_a_formula_is_disarmed(text: str, review_bench: Bench, review_carol: Browser) -> None:
     review_bench.log(Draft(type="hold.opened", actor=text, reason=text, before=text))
     row = _rows(review_carol.get("/review/entries.csv?type=hold.opened").text)[0]

@@ -25,6 +25,9 @@ TAMPERED = {
     "an entry changed bytewise": (
         "UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), 'alice', 'carol') AS BLOB) WHERE position = 1"
     ),
+    "an entry with half a character": (
+        "UPDATE entries SET body = replace(CAST(body AS TEXT), 'alice', '\\ud800') WHERE position = 1"
+    ),
     "an entry that is no JSON": "UPDATE entries SET body = x'00' WHERE position = 1",
     "a leaf hash changed": "UPDATE entries SET leaf = zeroblob(32) WHERE position = 1",
     "an entry removed": "DELETE FROM entries WHERE position = 1",
@@ -167,7 +170,7 @@ def test_verify_now_finds_a_tampered_entry_and_says_so(review_bench: Bench, revi
     assert last["reason"] in page.replace("&#39;", "'")
 
 
-@pytest.mark.parametrize("what", ["an entry changed", "an entry that is no JSON"])
+@pytest.mark.parametrize("what", ["an entry changed", "an entry that is no JSON", "an entry with half a character"])
 def test_pages_with_a_damaged_entry_still_show_the_others(
     what: str, review_bench: Bench, review_carol: Browser
 ) -> None:

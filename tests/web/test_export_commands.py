@@ -135,6 +135,24 @@ def test_damaged_part_is_exit_code_1_for_the_bot_too(shell: Shell) -> None:
     assert reply.output.startswith("NOT PROVEN: line 1 of entries.jsonl is not proven to be entry 1")
 
 
+@pytest.mark.parametrize("arguments", [(), ("--call", ALICES_CALL)])
+def test_key_file_without_a_key_does_not_let_the_export_s_own_key_pass(
+    shell: Shell, arguments: tuple[str, ...]
+) -> None:
+    shell.export(*arguments)
+    (shell.folder / "empty").write_text("\n")
+    reply = shell.run("audit", "verify", "out", "--vkey", "empty")
+    assert (reply.exit_code, reply.output) == (2, "bot: There is no key in empty.\n")
+
+
+def test_part_is_not_called_proven_where_a_checkpoint_that_was_kept_would_go_unread(shell: Shell) -> None:
+    shell.export("--call", ALICES_CALL)
+    (shell.folder / "kept").write_bytes(shell.run("audit", "checkpoint").stdout_bytes)
+    reply = shell.run("audit", "verify", "out", "--anchor", "kept")
+    assert (reply.exit_code, reply.stdout) == (2, "")
+    assert "use verify.py with --old-checkpoint" in reply.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("--call", BOBS_CALL)])
 def test_export_links_to_a_checkpoint_that_was_kept(shell: Shell, arguments: tuple[str, ...]) -> None:
     kept = shell.folder / "kept"
