@@ -185,6 +185,20 @@ def test_entries_that_are_gone_are_skipped_and_told(log: Log, worker: MakeWorker
     assert log.told() == [("sink.skipped", None)]
 
 
+def test_gap_is_told_once_however_often_the_sink_fails_before_it(log: Log, worker: MakeWorker, tmp_path: Path) -> None:
+    stream = worker(NoSink(tmp_path))
+    log.write(9)
+    stream.step()
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position < 4")
+    try_now(log, stream)
+    assert log.told() == []
+    (tmp_path / "missing").mkdir()
+    try_now(log, stream)
+    assert log.told() == [("sink.skipped", None)]
+    assert log.bodies()[:5] == lines(tmp_path / "missing" / "copy.jsonl")
+
+
 def test_log_that_was_cut_is_a_finding(log: Log, worker: MakeWorker, copy_file: Path) -> None:
     """Somebody put an older database back: the second copy has more."""
     stream = worker(FileSink(str(copy_file)))
@@ -206,6 +220,19 @@ def test_lag_counts_what_was_not_received(log: Log, worker: MakeWorker, copy_fil
     worker(FileSink(str(copy_file))).step()
     with log.database.read() as connection:
         assert sinks.lag(connection, "the-sink", 2, datetime.now(UTC)) == (0, 0.0)
+
+
+def test_lag_behind_what_was_pruned_is_that_of_the_oldest_entry_still_there(
+    log: Log, worker: MakeWorker, tmp_path: Path
+) -> None:
+    log.write(3)
+    worker(NoSink(tmp_path)).step()
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position < 2")
+    with log.database.read() as connection:
+        lag = sinks.lag(connection, "the-sink", 3, datetime.now(UTC))
+    assert lag.entries == 3
+    assert 0 < lag.seconds < 60
 
 
 def test_thread_goes_on_while_the_database_is_away(tmp_path: Path) -> None:
