@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from bot.audit.pruning import months_before
 from bot.storage import schema
 from bot.storage.engine import Database
 from tests.audit.examples import OTHER_KEY
-from tests.audit.old_log import NEW_ENTRIES, OLD_ENTRIES, OldLog, old_log
+from tests.audit.old_log import NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
 PREFIX = 512
@@ -192,6 +192,20 @@ def test_prune_below_the_retention_is_refused_before_anything_is_written(log: Ol
     assert (reply.exit_code, "84 months (AUDIT_RETENTION_MONTHS)" in reply.stderr) == (2, True)
     assert not (log.folder / "old").exists()
     assert log.base().size == 0
+
+
+def test_archive_that_calls_young_entries_old_removes_nothing(log: OldLog) -> None:
+    """No signature covers what the manifest says of their time: the entries themselves do."""
+    assert log.archive("young", before=f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}").exit_code == 0
+    path = log.folder / "young" / "manifest.json"
+    fields = json.loads(path.read_text())
+    assert fields["end"]["size"] > OLD_ENTRIES
+    fields["until"] = OLD.isoformat()
+    path.write_text(json.dumps(fields, indent=1, sort_keys=True) + "\n")
+    reply = log.archive("young", "--prune")
+    assert (reply.exit_code, "its youngest entry is not of the time" in reply.stderr) == (2, True)
+    assert log.base().size == 0
+    assert log.run("audit", "verify", str(log.folder / "young")).exit_code == 1
 
 
 def test_archive_that_was_changed_removes_nothing(log: OldLog) -> None:
