@@ -16,8 +16,10 @@ from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
 from bot.audit.manifest import ArchiveError
 from bot.audit.merkle import Frontier, leaf_hash
+from bot.audit.patrol import Patrol
 from bot.audit.pruning import months_before
-from bot.storage import schema
+from bot.audit.signer import LogDoesNotExtend
+from bot.storage import entries, schema
 from bot.storage.engine import Database
 from tests.audit.examples import OTHER_KEY
 from tests.audit.old_log import NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
@@ -185,6 +187,26 @@ def test_prune_that_stopped_half_way_is_a_whole_log_and_goes_on(log: OldLog) -> 
     assert log.archive("old", "--prune").exit_code == 0
     assert log.base().size == PREFIX
     assert log.verify("old").exit_code == 0
+
+
+def test_patrol_that_is_half_way_does_not_miss_what_was_removed(log: OldLog) -> None:
+    def read(start: int, stop: int) -> list[bytes]:
+        with log.database.read() as connection:
+            return list(entries.bodies(connection, start, stop))
+
+    def head() -> Frontier:
+        with log.database.read() as connection:
+            return entries.read_head(connection)
+
+    patrol = Patrol(read, head, start=log.base, piece_entries=200, rest_seconds=0)
+    assert patrol.step() is False
+    assert log.archive("old", "--prune").exit_code == 0
+    assert patrol.step() is False, "it begins anew, with what is still there"
+    assert (patrol.step(), patrol.step()) == (False, True)
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position = 600")
+    with pytest.raises(LogDoesNotExtend, match="missing"):
+        patrol.step()
 
 
 def test_prune_below_the_retention_is_refused_before_anything_is_written(log: OldLog) -> None:
