@@ -22,7 +22,7 @@ from bot.audit.signer import LogDoesNotExtend
 from bot.storage import entries, schema
 from bot.storage.engine import Database
 from tests.audit.examples import OTHER_KEY
-from tests.audit.old_log import NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
+from tests.audit.old_log import BEFORE, NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
 PREFIX = 512
@@ -66,6 +66,16 @@ def test_archiving_is_told_in_the_log(log: OldLog) -> None:
     checked = verify_archive(log.folder / "old", vkey(log))
     root = checked.manifest.end.root().hex()
     assert log.details("log.archived") == [{"from": 0, "size": PREFIX, "root": root, "digest": checked.digest}]
+
+
+def test_archive_of_which_the_log_was_not_told_is_told_by_the_same_command(log: OldLog) -> None:
+    """As after a process that died, or lost the database, when the folder was there."""
+    pruning.archive(log.database, vkey(log), datetime.fromisoformat(f"{BEFORE}T00:00:00Z"), log.folder / "old")
+    assert log.details("log.archived") == []
+    assert log.archive("old").exit_code == 0
+    assert [detail["size"] for detail in log.details("log.archived")] == [PREFIX]
+    assert "is an archive already" in log.archive("old").stderr
+    assert len(log.details("log.archived")) == 1
 
 
 def test_archiving_what_is_young_is_fine_but_nothing_young_is_in_it(log: OldLog) -> None:
