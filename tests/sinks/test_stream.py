@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -170,6 +171,21 @@ def test_receiver_that_closes_gets_the_last_batch_again(log: Log, worker: MakeWo
         until(lambda: len(server.messages) == 5)
         first_two, third = log.bodies()[:2], log.bodies()[2]
         assert server.entries() == [*first_two, *first_two, third]
+
+
+def test_receiver_that_hung_and_died_gets_all_that_it_had_not_read(log: Log, worker: MakeWorker) -> None:
+    """Its kernel had acknowledged every batch, and resets the connection when unread bytes are thrown away."""
+    hung = socket.create_server(("127.0.0.1", 0))
+    port = hung.getsockname()[1]
+    stream = worker(TcpSyslog("127.0.0.1", port, None))
+    for _ in range(3):
+        log.write(2)
+        stream.step()
+    hung.close()
+    with SyslogServer(port) as server:
+        log.write(1)
+        until(lambda: try_now(log, stream) or len(server.messages) >= 7)
+        assert server.entries() == log.bodies()
 
 
 def test_entries_that_are_gone_are_skipped_and_told(log: Log, worker: MakeWorker, copy_file: Path) -> None:
