@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
+from bot.audit.alarm import Alarm
 from bot.audit.entry import JSON, Draft
 from bot.audit.journal import Journal, Transaction
 from bot.errors import DatabaseUnavailable
@@ -215,9 +216,13 @@ class Streaming:
 
 @contextmanager
 def copying(settings: Settings, database: Database, journal: Journal) -> Iterator[None]:
-    """The second copy is sent for as long as the block lasts, if `AUDIT_SINK` is set."""
+    """The second copy is sent for as long as the block lasts, if `AUDIT_SINK` is set. If not, what was wrong with one
+    before is over.
+    """
     sink = open_sink(settings)
     if sink is None or settings.audit_sink is None:
+        for finding in (Finding.SINK_AWAY, Finding.SINK_AHEAD):
+            Alarm(database, journal).end(finding)
         yield
         return
     streaming = Streaming(Stream(database, journal, sink, sink_name(settings.audit_sink)))

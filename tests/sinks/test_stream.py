@@ -15,9 +15,10 @@ import pytest
 from sqlalchemy import update
 
 from bot.audit.journal import Journal
+from bot.settings import Settings
 from bot.sinks import Sink
 from bot.sinks.file import FileSink
-from bot.sinks.stream import FAILURES_TOLD, Stream, Streaming
+from bot.sinks.stream import FAILURES_TOLD, Stream, Streaming, copying
 from bot.sinks.syslog import TcpSyslog
 from bot.storage import conditions, schema, sinks
 from bot.storage.engine import Database
@@ -132,6 +133,22 @@ def test_sink_that_is_away_is_told_once_and_gets_everything_when_it_is_back(
     assert log.told() == [("finding.raised", "sink-away"), ("finding.cleared", "sink-away")]
     try_now(log, stream)
     assert lines(tmp_path / "missing" / "copy.jsonl") == log.bodies()
+    with log.database.read() as connection:
+        assert conditions.open_now(connection) == frozenset()
+
+
+def test_worker_that_starts_without_a_sink_says_that_it_is_over(
+    log: Log, worker: MakeWorker, tmp_path: Path, settings: Settings
+) -> None:
+    """Nobody would ever say so otherwise."""
+    stream = worker(NoSink(tmp_path))
+    log.write(1)
+    for _ in range(FAILURES_TOLD):
+        try_now(log, stream)
+    for _ in range(2):
+        with copying(settings, log.database, log.journal):
+            pass
+    assert log.told() == [("finding.raised", "sink-away"), ("finding.cleared", "sink-away")]
     with log.database.read() as connection:
         assert conditions.open_now(connection) == frozenset()
 
