@@ -260,8 +260,8 @@ def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, 
     if (folder / PROOFS).exists():
         if anchors:
             raise UsageError(
-                "A part cannot be compared with anchors: --anchor goes with a whole export or the log. Use verify.py with"
-                " --old-checkpoint."
+                "A part cannot be compared with anchors: --anchor goes with a whole export or the log."
+                " Use verify.py with --old-checkpoint."
             )
         sys.exit(say_of_part(folder, vkey))
     report = (

@@ -48,7 +48,7 @@ class Moment(click.ParamType[datetime]):
 def archive(before: datetime, prune: bool, folder: Path) -> None:
     """Write the log's oldest entries into a new FOLDER that can be verified by itself.
 
-    With --prune and a FOLDER that is an archive already, go on from there.
+    With a FOLDER that is an archive already, go on from there: tell of it if the log does not yet, and prune.
     """
     bot = open_services()
     vkey = read_vkey(bot.settings.vkey_file)
@@ -58,8 +58,6 @@ def archive(before: datetime, prune: bool, folder: Path) -> None:
     if prune:
         _refuse_pruning(bot, before, limit)
     is_there = is_archive(folder)
-    if is_there and not prune:
-        raise UsageError(f"{folder} is an archive already.")
     if is_there:
         checked = verify_archive(folder, vkey)
         if checked.problems:
@@ -70,6 +68,8 @@ def archive(before: datetime, prune: bool, folder: Path) -> None:
         checked = pruning.archive(bot.database, vkey, before, folder)
     if not pruning.is_noted(bot.database, checked.digest):
         bot.journal.append(pruning.archived(checked))
+    elif not prune:
+        raise UsageError(f"{folder} is an archive already.")
     start, end = checked.manifest.start.size, checked.manifest.end.size
     click.echo(f"Archived the entries {start} to {end - 1} in {folder}, and read them back. Digest {checked.digest}.")
     if prune:

@@ -68,7 +68,10 @@ def erase(number: str | None, call: str | None, before: datetime | None) -> None
         count = _erase_found(bot, "number", partial(_with_number, _digest(bot, number)))
     if before is not None:
         count = _erase_found(bot, "before", partial(_older_than, before))
+    is_all = bot.database.empty_wal()
     click.echo(f"Erased what was kept of the caller's number in {count} call{'' if count == 1 else 's'}.")
+    if not is_all:
+        click.echo("bot: SQLite's write-ahead log is being read and still has it: run this again later.", err=True)
 
 
 def _digest(bot: Services, typed: str) -> bytes:

@@ -12,7 +12,7 @@ import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -26,6 +26,9 @@ SINK_PATTERN = (
     r"^(file:/.+|syslog:(/[^\s?/][^\s?]*)?(\?max_bytes=[0-9]{3,5})?"
     r"|syslog(\+udp)?://[^\s/?@]+(\?max_bytes=[0-9]{3,5})?|https?://[^\s/?@]+(/\S*)?)$"
 )
+SYSLOG_BYTES_MIN = 480
+"""What every receiver takes (RFC 5424, 6.1): room enough for what stands in for a long entry."""
+
 WEBHOOK_KEY_BYTES_MIN = 24
 AccountSid = Annotated[str, Field(pattern=r"^AC[0-9a-fA-F]{32}$")]
 
@@ -87,6 +90,19 @@ class Settings(BaseSettings):
         """A token that nobody receives is a payment that nobody can find again."""
         if info.data.get("payment_connector") and value is None:
             raise ValueError("must be set where PAYMENT_CONNECTOR is")
+        return value
+
+    @field_validator("audit_sink")
+    @classmethod
+    def _is_a_place(cls, value: str | None) -> str | None:
+        if value is None or value.startswith("file:"):
+            return value
+        parts = urlsplit(value)  # which raises ValueError, as `port` does
+        if "://" in value and not (parts.hostname and parts.port != 0):
+            raise ValueError("must name a host, and a port from 1 to 65535 if any")
+        limits = parse_qs(parts.query).get("max_bytes") if parts.scheme.startswith("syslog") else None
+        if limits and int(limits[0]) < SYSLOG_BYTES_MIN:
+            raise ValueError(f"must have a max_bytes of at least {SYSLOG_BYTES_MIN}")
         return value
 
     @field_validator("payment_result_url")

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bot.audit import bridge
-from bot.audit.archive_check import Checked, verify_archive
+from bot.audit.archive_check import Checked, time_of, verify_archive
 from bot.audit.checkpoint import Checkpoint, parse_and_verify
-from bot.audit.entry import decode
 from bot.audit.manifest import MANIFEST, ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY
@@ -96,7 +95,7 @@ class _Writing:
 
     def all_of(self, bodies: Iterable[bytes]) -> Iterator[bytes]:
         for body in bodies:
-            at = _time_of(body)
+            at = time_of(body)
             if at >= self._before or b"\n" in body:
                 raise ArchiveError("an entry is younger than it is filed as, or is not one line; verify the log")
             self.last = at if self.last is None else max(at, self.last)
@@ -104,17 +103,6 @@ class _Writing:
             self._file.write(line)
             self.digest.update(line)
             yield body
-
-
-def _time_of(body: bytes) -> datetime:
-    """By the entry's own bytes: a copy beside it could have been changed."""
-    try:
-        at = datetime.fromisoformat(str(decode(body)["at"]))
-    except (ValueError, KeyError, RecursionError):
-        raise ArchiveError("an entry cannot be read; verify the log") from None
-    if at.tzinfo is None:
-        raise ArchiveError("an entry's time has no zone; verify the log")
-    return at
 
 
 def _write(path: Path, content: bytes) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from bot.audit import bridge
 from bot.audit.checkpoint import Checkpoint, CheckpointError, parse_and_verify
-from bot.audit.entry import MAX_BYTES
+from bot.audit.entry import MAX_BYTES, decode
 from bot.audit.manifest import MANIFEST, ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY, share_a_key
@@ -19,6 +20,7 @@ from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY, share_a_key
 MULTIPLE = 256
 MANIFEST_BYTES_MAX = 262_144
 FILE_BYTES_MAX = 131_072
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,13 @@ def _signed(notes: Iterable[str], key: str, problems: list[str]) -> list[Checkpo
 
 
 def _trees(path: Path, manifest: Manifest, stops: set[int], problems: list[str]) -> dict[int, Frontier]:
-    """The tree at each of these sizes that lies inside the archive; the file's digest is compared on the way."""
-    digest, tree, found = hashlib.sha256(), manifest.start, {}
+    """The tree at each of these sizes that lies inside the archive. Compared on the way: the file's digest, and the
+    time of its youngest entry, which says what may be removed from the database.
+    """
+    reading, tree, found = _Reading(), manifest.start, {}
     try:
         with path.open("rb") as file:
-            leaves = (leaf_hash(line.removesuffix(b"\n")) for line in _lines(file, digest))
+            leaves = map(leaf_hash, reading.bodies(file))
             for stop in sorted(one for one in stops if manifest.start.size <= one <= manifest.end.size):
                 tree = tree.extend(islice(leaves, stop - tree.size))
                 if tree.size == stop:
@@ -114,16 +118,46 @@ def _trees(path: Path, manifest: Manifest, stops: set[int], problems: list[str])
                     pass
     except OSError as error:
         problems.append(f"{ENTRIES} cannot be read: {error.strerror}")
-    if digest.hexdigest() != manifest.digests[ENTRIES]:
+    if reading.digest.hexdigest() != manifest.digests[ENTRIES]:
         problems.append(f"{ENTRIES} is not the file that was written")
+    if reading.until != manifest.until:
+        problems.append("its youngest entry is not of the time that the manifest tells of")
     return found
 
 
-def _lines(file: BinaryIO, digest: Any) -> Iterator[bytes]:
-    """Too long a line comes in pieces, so that memory stays bounded; the tree then differs."""
-    while line := file.readline(MAX_BYTES + 1):
-        digest.update(line)
-        yield line
+class _Reading:
+    """Lines on their way out of the file, and what is to be known of them afterwards. `until` is None if an entry has
+    no time that can be read.
+    """
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.until: datetime | None = EARLIEST
+
+    def bodies(self, file: BinaryIO) -> Iterator[bytes]:
+        """Too long a line comes in pieces, so that memory stays bounded; the tree then differs."""
+        while line := file.readline(MAX_BYTES + 1):
+            self.digest.update(line)
+            body = line.removesuffix(b"\n")
+            self._note_time(body)
+            yield body
+
+    def _note_time(self, body: bytes) -> None:
+        try:
+            self.until = None if self.until is None else max(self.until, time_of(body))
+        except ArchiveError:
+            self.until = None
+
+
+def time_of(body: bytes) -> datetime:
+    """By the entry's own bytes: a copy beside it could have been changed. Raises `ArchiveError`."""
+    try:
+        at = datetime.fromisoformat(str(decode(body)["at"]))
+    except (ValueError, KeyError, RecursionError):
+        raise ArchiveError("an entry cannot be read; verify the log") from None
+    if at.tzinfo is None:
+        raise ArchiveError("an entry's time has no zone; verify the log")
+    return at
 
 
 def bodies(folder: Path) -> Iterator[bytes]:

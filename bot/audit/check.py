@@ -86,7 +86,9 @@ def _damaged(what: str) -> Report:
 
 def _verify_moment(database: Database, moment: _Moment, vkey: str | None, more: tuple[str, ...]) -> Report:
     problems = list(_outside(moment))
-    notes = (*moment.notes, *more) if vkey else ()
+    notes = (*(note for _, note in moment.notes), *more) if vkey else ()
+    if vkey is not None:
+        problems += _misfiled(moment)
     if vkey is not None and (problem := _key_problem(vkey)):
         problems.append(problem)
         notes = ()
@@ -108,12 +110,12 @@ class _HeadDamaged(Exception):
 
 class _Moment(NamedTuple):
     """What belongs together. Positions are None in an empty log. `pruned`: what the log says of its own last pruning,
-    as (size, root).
+    as (size, root). `notes`: with the size under which each is kept.
     """
 
     head: Frontier
     base: Frontier
-    notes: tuple[str, ...]
+    notes: tuple[tuple[int, str], ...]
     first: int | None
     last: int | None
     pruned: tuple[object, object] | None
@@ -128,7 +130,7 @@ def _moment(connection: Connection) -> _Moment:
     head, base = _tree(read_head, connection, "head"), _tree(read_base, connection, "base")
     first = _first(connection)
     last = connection.execute(select(func.max(entries.c.position))).scalar_one()
-    return _Moment(head, base, tuple(checkpoints.notes(connection)), first, last, _told_of_pruning(connection))
+    return _Moment(head, base, tuple(checkpoints.kept(connection)), first, last, _told_of_pruning(connection))
 
 
 def _first(connection: Connection) -> int | None:
@@ -163,6 +165,13 @@ def _outside_base(base: Frontier, pruned: tuple[object, object] | None, first: i
         yield f"there is an entry at position {first}, before the first"
     if base.size and pruned != (base.size, base.root().hex()):
         yield f"the log begins at entry {base.size}, but does not tell of a pruning up to there"
+
+
+def _misfiled(moment: _Moment) -> Iterator[str]:
+    """A good note under a false size would pass for a later one, which stops the signer and lets others be deleted."""
+    for size, note in moment.notes:
+        if note.split("\n")[1:2] != [str(size)]:
+            yield f"a checkpoint of another size is kept as that of {size} entries"
 
 
 def _key_problem(vkey: str) -> str | None:

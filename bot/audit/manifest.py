@@ -22,7 +22,7 @@ class ArchiveError(LogError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive says of itself. `until`: the time of its last entry. `digests`: SHA-256 of each file, in hex."""
+    """What an archive says of itself. `until`: its youngest entry's time. `digests`: SHA-256 of each file, in hex."""
 
     start: Frontier
     end: Frontier

@@ -118,10 +118,10 @@ class Life:
         earliest = self._steady()
         at = self._wall(transaction)
         sample = Sample(earliest, at, self._steady())
-        if not self._has_begun:
+        if not self._has_begun and not nodes.has_begun(transaction, self._journal.node, self._began_at):
             self._begin(transaction)
         elif not nodes.is_alive(transaction, self._journal.node):
-            nodes.begin(transaction, self._journal.node, self._kind)
+            nodes.begin(transaction, self._journal.node, self._kind, self._began_at)
             transaction.append(Draft(type="process.returned", actor="system", detail=self._named()))
         if may_judge:
             self._tell_lost(transaction)
@@ -133,7 +133,7 @@ class Life:
 
     def _begin(self, transaction: Transaction) -> None:
         """One of the same name that never ended is dead: names are not used twice at a time."""
-        predecessor = nodes.begin(transaction, self._journal.node, self._kind)
+        predecessor = nodes.begin(transaction, self._journal.node, self._kind, self._began_at)
         if predecessor is not None:
             transaction.append(_lost(predecessor))
         detail: dict[str, JSON] = {**self._named(), "began": _instant(self._began_at)}

@@ -1,23 +1,29 @@
 """The second copy by HTTP: each batch is one POST of newline-delimited JSON, one line an entry, exactly its bytes.
 
-`Log-Origin`, `Log-Position` (of the first line) and `Log-Entries` say which part of which log it is, so that a receiver
-knows a repeat by its positions. A 2xx says that all of it was received; redirects are not followed.
+`Log-Origin` (percent-encoded beyond ASCII), `Log-Position` (of the first line) and `Log-Entries` say which part of
+which log it is, so that a receiver knows a repeat by its positions. A 2xx says that all of it was received; redirects
+are not followed.
 """
 
 from __future__ import annotations
 
+import string
 import time
+from urllib.parse import quote
 
 import urllib3
 
 from bot.sinks import Batch, SinkFailed
 from bot.telephony.http_client import watchdog, watched_pools
 
+ASCII = string.punctuation
+"""Beside letters and digits, what of an origin is sent as it is: a header holds no more."""
+
 
 class HttpSink:
     def __init__(self, url: str, origin: str, token: str | None) -> None:
         self._url = url
-        self._headers = {"Content-Type": "application/x-ndjson", "Log-Origin": origin}
+        self._headers = {"Content-Type": "application/x-ndjson", "Log-Origin": quote(origin, ASCII)}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
         self._pools = watched_pools(1)

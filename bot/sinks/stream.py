@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
+from bot.audit.alarm import Alarm
 from bot.audit.entry import JSON, Draft
 from bot.audit.journal import Journal, Transaction
 from bot.errors import DatabaseUnavailable
@@ -71,7 +72,7 @@ class Stream:
         except SinkFailed as error:
             self._failed(error)
             return False
-        self._received(batch)
+        self._received(position, batch)
         return self._position is not None and self._position < size
 
     def close(self) -> None:
@@ -114,7 +115,7 @@ class Stream:
         return self._position
 
     def _read(self, position: int, size: int) -> Batch:
-        """What was pruned or deleted before it was sent cannot be waited for; the log says so."""
+        """What was pruned or deleted before it was sent cannot be waited for."""
         bodies: list[bytes] = []
         length, first = 0, position
         with self._database.read() as connection:
@@ -125,29 +126,31 @@ class Stream:
                     break
                 bodies.append(body)
                 length += len(body)
-        if first != position:
-            self._skipped(position, first - 1)
         return Batch(first, tuple(bodies))
 
-    def _skipped(self, first: int, last: int) -> None:
-        log.error("sink.skipped", sink=self._name, first=first, last=last)
-        detail: dict[str, JSON] = {"first": first, "last": last, "sink": self._name}
-        self._journal.append(Draft(type="sink.skipped", actor="system", outcome="failure", detail=detail))
-
-    def _received(self, batch: Batch) -> None:
-        position = batch.first + len(batch.bodies)
+    def _received(self, position: int, batch: Batch) -> None:
+        """`position` was to be sent next: if the batch begins later, the log says so as the cursor passes the gap."""
+        after = batch.first + len(batch.bodies)
 
         def change(transaction: Transaction) -> tuple[bool, bool]:
-            is_ours = sinks.move(transaction, self._name, self._journal.node, position, self._claim_seconds)
+            is_ours = sinks.move(transaction, self._name, self._journal.node, after, self._claim_seconds)
+            if is_ours and batch.first > position:
+                transaction.append(self._skipped(position, batch.first - 1))
             return is_ours, is_ours and self._tell(transaction, Finding.SINK_AWAY, is_on=False)
 
         self._position = None  # until it is known: if this fails, the row is asked again
         began = time.monotonic()
         is_ours, is_back = self._journal.write(change)
         if is_ours:
-            self._position, self._claimed_until = position, began + self._claim_seconds
+            self._position, self._claimed_until = after, began + self._claim_seconds
+            if batch.first > position:
+                log.error("sink.skipped", sink=self._name, first=position, last=batch.first - 1)
         if is_back:
             log.info("sink.back", sink=self._name)
+
+    def _skipped(self, first: int, last: int) -> Draft:
+        detail: dict[str, JSON] = {"first": first, "last": last, "sink": self._name}
+        return Draft(type="sink.skipped", actor="system", outcome="failure", detail=detail)
 
     def _failed(self, error: SinkFailed) -> None:
         self._position = None
@@ -213,9 +216,13 @@ class Streaming:
 
 @contextmanager
 def copying(settings: Settings, database: Database, journal: Journal) -> Iterator[None]:
-    """The second copy is sent for as long as the block lasts, if `AUDIT_SINK` is set."""
+    """The second copy is sent for as long as the block lasts, if `AUDIT_SINK` is set. If not, what was wrong with one
+    before is over.
+    """
     sink = open_sink(settings)
     if sink is None or settings.audit_sink is None:
+        for finding in (Finding.SINK_AWAY, Finding.SINK_AHEAD):
+            Alarm(database, journal).end(finding)
         yield
         return
     streaming = Streaming(Stream(database, journal, sink, sink_name(settings.audit_sink)))

@@ -5,7 +5,8 @@ plus one. An entry that is too long for the receiver (`max_bytes`) or the transp
 time, length and leaf hash: the copy still proves what the entry was.
 
 Syslog acknowledges nothing. Over TCP a batch counts as received once the other side's kernel has acknowledged every
-byte, and if the connection is found closed later, the last batch is sent again. What UDP loses nobody learns.
+byte. If the connection is found closed later, the last batch is sent again; if it was reset, which says that something
+lay there unread, the last megabyte. What UDP loses nobody learns.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import socket
 import struct
 import termios
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 
@@ -34,6 +36,8 @@ MSGID_CHARACTERS_MAX = 32
 HOST_CHARACTERS_MAX = 255
 UDP_BYTES_MAX = 65_507 - 20
 ACKNOWLEDGED_RETRY_SECONDS = 0.005
+DOUBTFUL_BYTES_MAX = 1_000_000
+"""No more than a batch has, so that sending it again takes no longer either."""
 
 
 def message(position: int, body: bytes, host: str, max_bytes: int | None) -> bytes:
@@ -140,7 +144,7 @@ class TcpSyslog:
         self._host = _own_host()
         self._max_bytes = max_bytes
         self._socket: socket.socket | None = None
-        self._doubtful = b""
+        self._doubtful: deque[bytes] = deque()
 
     def send(self, batch: Batch, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -148,14 +152,21 @@ class TcpSyslog:
         try:
             if self._socket is not None and _is_closed(self._socket):
                 self.close()
+                self._doubt(0)
             if self._socket is None:
                 self._socket = socket.create_connection(self._address, timeout=_left(deadline))
-                self._put(self._socket, self._doubtful, deadline)
+                self._put(self._socket, b"".join(self._doubtful), deadline)
             self._put(self._socket, content, deadline)
         except OSError as error:
             self.close()
             raise SinkFailed(_why(error)) from None
-        self._doubtful = content
+        self._doubtful.append(content)
+        self._doubt(DOUBTFUL_BYTES_MAX)
+
+    def _doubt(self, bytes_max: int) -> None:
+        """Keep the last batch, and those before it that fit."""
+        while len(self._doubtful) > 1 and sum(map(len, self._doubtful)) > bytes_max:
+            self._doubtful.popleft()
 
     def _frames(self, batch: Batch) -> Iterable[bytes]:
         for position, body in enumerate(batch.bodies, batch.first):
@@ -196,7 +207,9 @@ def _unacknowledged(sock: socket.socket) -> int:
 
 
 def _is_closed(sock: socket.socket) -> bool:
-    """Whether the other side has closed or reset it. A syslog receiver says nothing else."""
+    """Whether the other side has closed it, having read everything. Raises `OSError` if it reset it. A syslog receiver
+    says nothing else.
+    """
     readable, _, _ = select.select([sock], [], [], 0)
     if not readable:
         return False

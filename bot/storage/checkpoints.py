@@ -26,7 +26,13 @@ def has(connection: Connection, size: int) -> bool:
 
 def notes(connection: Connection) -> list[str]:
     """All of them, the smallest first."""
-    return list(connection.execute(select(checkpoints.c.note).order_by(checkpoints.c.size)).scalars())
+    return [note for _, note in kept(connection)]
+
+
+def kept(connection: Connection) -> list[tuple[int, str]]:
+    """All of them, the smallest first, with the size under which each is kept: a copy of what the note says."""
+    query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
+    return [(row.size, row.note) for row in connection.execute(query)]
 
 
 def latest(connection: Connection) -> tuple[int, str] | None:

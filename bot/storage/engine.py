@@ -35,6 +35,7 @@ UNANSWERED_MILLISECONDS = 5_000
 """How long what we sent may stay unacknowledged: a host that is gone, unlike a server that stopped, refuses nothing."""
 LOCK_WAIT_MILLISECONDS = 5_000
 STATEMENT_MILLISECONDS = 30_000
+WAL_TRIES, WAL_TRY_MILLISECONDS = 10, 200
 WAL_SAFE = ((3, 51, 3), (3, 50, 7), (3, 44, 6))
 
 
@@ -75,6 +76,22 @@ class Database:
         """A write transaction, committed at the end. For the journal only."""
         with translated(), self._turn(), self._writing.begin() as connection:
             yield connection
+
+    def empty_wal(self) -> bool:
+        """SQLite's write-ahead log keeps what was erased until it is written over: empty it. False if somebody reads
+        for so long that it cannot be. On PostgreSQL there is nothing to do here: that is for VACUUM.
+        """
+        return not self.is_sqlite or any(self._try_to_empty_wal() for _ in range(WAL_TRIES))
+
+    def _try_to_empty_wal(self) -> bool:
+        """Not for long: whoever wants to write waits meanwhile."""
+        with translated(), self._turn(), self._reading.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={WAL_TRY_MILLISECONDS}")
+            try:
+                is_busy: int = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            finally:
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={LOCK_WAIT_MILLISECONDS}")
+        return not is_busy
 
     def close(self) -> None:
         self.engine.dispose()

@@ -122,7 +122,7 @@ def install(connection: Connection) -> None:
 
 
 def missing(connection: Connection) -> frozenset[str]:
-    """The guards that are not there, or are switched off. None where there are no tables yet."""
+    """The guards that are not there, or do not fire: off, or on for replicas only. None where no tables are yet."""
     if not inspect(connection).has_table("entries"):
         return frozenset()
     if connection.dialect.name == "sqlite":
@@ -130,7 +130,7 @@ def missing(connection: Connection) -> frozenset[str]:
         query = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
     else:
         wanted = {_name(table, operation) for table, operation in _POSTGRESQL}
-        query = "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' AND pg_table_is_visible(tgrelid)"
+        query = "SELECT tgname FROM pg_trigger WHERE tgenabled IN ('O', 'A') AND pg_table_is_visible(tgrelid)"
     return frozenset(wanted - set(connection.execute(text(query)).scalars()))
 
 

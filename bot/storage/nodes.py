@@ -36,13 +36,21 @@ def beat(transaction: Transaction, node: str, kind: str) -> None:
     transaction.connection.execute(delete(nodes).where(nodes.c.seen_at < now - KEPT, is_told))
 
 
-def begin(transaction: Transaction, node: str, kind: str) -> Node | None:
-    """A process begins that will say when it ends. Returns one of the same name that never did."""
+def has_begun(transaction: Transaction, node: str, began_at: datetime) -> bool:
+    """Whether this very process was noted as begun: it may not have heard that its first write came about."""
+    found = select(nodes.c.node).where(nodes.c.node == node, nodes.c.began_at == began_at)
+    return transaction.connection.execute(found).first() is not None
+
+
+def begin(transaction: Transaction, node: str, kind: str, began_at: datetime) -> Node | None:
+    """A process begins that will say when it ends. Returns one of the same name that never did. `began_at` is by the
+    process's own clock.
+    """
     found = select(nodes.c.node, nodes.c.kind, nodes.c.seen_at).where(nodes.c.node == node, _LIVES).with_for_update()
     row = transaction.connection.execute(found).one_or_none()
     beat(transaction, node, kind)
     begun = update(nodes).where(nodes.c.node == node)
-    transaction.connection.execute(begun.values(kind=kind, began_at=transaction.now(), ended_at=None))
+    transaction.connection.execute(begun.values(kind=kind, began_at=began_at, ended_at=None))
     return None if row is None else Node(*row)
 
 

@@ -38,15 +38,22 @@ _LESS = {
 }
 """What differs from reading and writing rows at will."""
 
-_EXCESS = text("""
+_NEEDED = {"entries": {"INSERT"}, "checkpoints": {"INSERT", "DELETE"}, "head": {"UPDATE"}, "base": set[str]()}
+"""What the bot does to the log's tables beside reading them."""
+
+_ROLE = text("""
     SELECT role.rolsuper AS superuser,
            pg_has_role(current_user, log.relowner, 'MEMBER') AS owner,
-           has_table_privilege(log.oid, 'UPDATE') OR has_any_column_privilege(log.oid, 'UPDATE') AS "UPDATE",
-           has_table_privilege(log.oid, 'DELETE') AS "DELETE",
-           has_table_privilege(log.oid, 'TRUNCATE') AS "TRUNCATE",
-           has_table_privilege(log.oid, 'TRIGGER') AS "TRIGGER"
-    FROM pg_roles role, pg_class log
+           pg_has_role(current_user, place.nspowner, 'MEMBER') AS schema_owner
+    FROM pg_roles role, pg_class log JOIN pg_namespace place ON place.oid = log.relnamespace
     WHERE role.rolname = current_user AND log.oid = to_regclass('entries')
+""")
+_HELD = text("""
+    SELECT log.relname, may.what
+    FROM unnest(ARRAY['entries', 'checkpoints', 'head', 'base']) AS log(relname),
+         unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS may(what)
+    WHERE has_table_privilege(to_regclass(log.relname), may.what)
+       OR may.what IN ('INSERT', 'UPDATE') AND has_any_column_privilege(to_regclass(log.relname), may.what)
 """)
 _MAY_PRUNE = text("""
     SELECT has_table_privilege('entries', 'DELETE') AND has_table_privilege('base', 'UPDATE')
@@ -75,14 +82,16 @@ def excess(connection: Connection) -> tuple[str, ...]:
     """What this connection's role may do to the log and the bot never needs, in plain words. Nothing on SQLite."""
     if connection.dialect.name == "sqlite":
         return ()
-    row = connection.execute(_EXCESS).one_or_none()
+    row = connection.execute(_ROLE).one_or_none()
     if row is None:  # not migrated yet
         return ()
     if row.superuser:
         return ("is a superuser",)
     if row.owner:
         return ("owns the log's tables",)
-    return tuple(f"has {name} on entries" for name in ("UPDATE", "DELETE", "TRUNCATE", "TRIGGER") if getattr(row, name))
+    schema = ("owns the log's schema, so it may drop the tables",) if row.schema_owner else ()
+    held = connection.execute(_HELD).all()
+    return (*schema, *(f"has {what} on {table}" for table, what in held if what not in _NEEDED[table]))
 
 
 def warn(database: Database) -> None:

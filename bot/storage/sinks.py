@@ -31,7 +31,7 @@ class Cursor(NamedTuple):
 
 
 class Lag(NamedTuple):
-    """What the sink has not received yet; `seconds` is the age of the oldest such entry."""
+    """What the sink has not received yet; `seconds` is the age of the oldest such entry that the database still has."""
 
     entries: int
     seconds: float
@@ -84,7 +84,8 @@ def release(transaction: Transaction, name: str, holder: str) -> None:
 def lag(connection: Connection, name: str, size: int, now: datetime) -> Lag:
     cursor = find(connection, name)
     position = 0 if cursor is None else cursor.position
-    at = connection.execute(select(entries.c.at).where(entries.c.position == position)).scalar_one_or_none()
+    oldest = select(entries.c.at).where(entries.c.position >= position).order_by(entries.c.position).limit(1)
+    at = connection.execute(oldest).scalar_one_or_none()
     return Lag(max(0, size - position), max(0.0, (now - at).total_seconds()) if at and position < size else 0.0)
 
 

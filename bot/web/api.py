@@ -12,8 +12,10 @@ from typing import Any, cast
 from flask import Blueprint, Response, current_app, g, jsonify, request
 
 from bot.actors import By
+from bot.audit.entry import JSON
 from bot.errors import Malformed, NotAllowed, NotSignedIn, TooFast, UnknownThing, Unprocessable
 from bot.results import Outcome
+from bot.review import pages
 from bot.scrub import scrub_card_numbers
 from bot.storage import api_keys, calls, entries
 from bot.storage.api_keys import ApiKey
@@ -118,7 +120,7 @@ def stop(sid: str) -> Response:
 
 @blueprint.get("/entries")
 def list_entries() -> Response:
-    """The log in its own order. Reading it is an entry too (PCI DSS 10.2.1.3)."""
+    """The log in its own order. Reading it is an entry too (PCI DSS 10.2.1.3), which makes no call a known one."""
     key = _key("review")
     call, limit = request.args.get("call") or None, _limit()
     after = request.args.get("after", "")
@@ -128,7 +130,9 @@ def list_entries() -> Response:
         raise Malformed("`call` is a CallSid.")
     with services().database.read() as connection:
         page = entries.oldest(connection, Filter(call=call), int(after) if after else None, limit + 1)
-    note("log.read", key.name, "api", call=call, detail={"after": after or None, "limit": limit})
+        known = call if call is not None and pages.is_told(connection, call) else None
+    asked: dict[str, JSON] = {"filter": {"call": call}} if call else {}
+    note("log.read", key.name, "api", call=known, detail={**asked, "after": after or None, "limit": limit})
     found = [{"position": entry.position, **entry.fields} for entry in page[:limit]]
     return jsonify({"entries": found, "next": page[limit - 1].position if len(page) > limit else None})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from bot.audit.entry import Draft
 from bot.audit.keys import load_signing_key
 from bot.audit.manifest import ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
+from bot.audit.patrol import Patrol
 from bot.audit.pruning import months_before
-from bot.storage import schema
+from bot.audit.signer import LogDoesNotExtend
+from bot.storage import entries, schema
 from bot.storage.engine import Database
 from tests.audit.examples import OTHER_KEY, START, VKEY, bodies, note, tree
-from tests.audit.old_log import NEW_ENTRIES, OLD_ENTRIES, OldLog, old_log
+from tests.audit.old_log import BEFORE, NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
 PREFIX = 512
@@ -66,6 +68,16 @@ def test_archiving_is_told_in_the_log(log: OldLog) -> None:
     checked = verify_archive(log.folder / "old", vkey(log))
     root = checked.manifest.end.root().hex()
     assert log.details("log.archived") == [{"from": 0, "size": PREFIX, "root": root, "digest": checked.digest}]
+
+
+def test_archive_of_which_the_log_was_not_told_is_told_by_the_same_command(log: OldLog) -> None:
+    """As after a process that died, or lost the database, when the folder was there."""
+    pruning.archive(log.database, vkey(log), datetime.fromisoformat(f"{BEFORE}T00:00:00Z"), log.folder / "old")
+    assert log.details("log.archived") == []
+    assert log.archive("old").exit_code == 0
+    assert [detail["size"] for detail in log.details("log.archived")] == [PREFIX]
+    assert "is an archive already" in log.archive("old").stderr
+    assert len(log.details("log.archived")) == 1
 
 
 def test_archiving_what_is_young_is_fine_but_nothing_young_is_in_it(log: OldLog) -> None:
@@ -204,11 +216,45 @@ def test_prune_that_stopped_half_way_is_a_whole_log_and_goes_on(log: OldLog) -> 
     assert log.verify("old").exit_code == 0
 
 
+def test_patrol_that_is_half_way_does_not_miss_what_was_removed(log: OldLog) -> None:
+    def read(start: int, stop: int) -> list[bytes]:
+        with log.database.read() as connection:
+            return list(entries.bodies(connection, start, stop))
+
+    def head() -> Frontier:
+        with log.database.read() as connection:
+            return entries.read_head(connection)
+
+    patrol = Patrol(read, head, start=log.base, piece_entries=200, rest_seconds=0)
+    assert patrol.step() is False
+    assert log.archive("old", "--prune").exit_code == 0
+    assert patrol.step() is False, "it begins anew, with what is still there"
+    assert (patrol.step(), patrol.step()) == (False, True)
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position = 600")
+    with pytest.raises(LogDoesNotExtend, match="missing"):
+        patrol.step()
+
+
 def test_prune_below_the_retention_is_refused_before_anything_is_written(log: OldLog) -> None:
     reply = log.archive("old", "--prune", before=f"{datetime.now(UTC):%Y-%m-%d}")
     assert (reply.exit_code, "84 months (AUDIT_RETENTION_MONTHS)" in reply.stderr) == (2, True)
     assert not (log.folder / "old").exists()
     assert log.base().size == 0
+
+
+def test_archive_that_calls_young_entries_old_removes_nothing(log: OldLog) -> None:
+    """No signature covers what the manifest says of their time: the entries themselves do."""
+    assert log.archive("young", before=f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%d}").exit_code == 0
+    path = log.folder / "young" / "manifest.json"
+    fields = json.loads(path.read_text())
+    assert fields["end"]["size"] > OLD_ENTRIES
+    fields["until"] = OLD.isoformat()
+    path.write_text(json.dumps(fields, indent=1, sort_keys=True) + "\n")
+    reply = log.archive("young", "--prune")
+    assert (reply.exit_code, "its youngest entry is not of the time" in reply.stderr) == (2, True)
+    assert log.base().size == 0
+    assert log.run("audit", "verify", str(log.folder / "young")).exit_code == 1
 
 
 def test_archive_that_was_changed_removes_nothing(log: OldLog) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -44,10 +45,16 @@ class World:
         self.clocks = clocks
         self._settings = settings
 
-    def life(self, name: str = "here-web-1", kind: str = "web", **settings: Any) -> Life:
+    def life(
+        self,
+        name: str = "here-web-1",
+        kind: str = "web",
+        wall: Callable[[Transaction], datetime] | None = None,
+        **settings: Any,
+    ) -> Life:
         changed = self._settings.model_copy(update=settings)
-        journal = Journal(self.database, name)
-        return Life(journal, kind, changed, steady=lambda: self.clocks.steady, wall=self.clocks.wall)
+        journal, steady = Journal(self.database, name), lambda: self.clocks.steady
+        return Life(journal, kind, changed, steady=steady, wall=wall or self.clocks.wall)
 
     def silence(self, node: str) -> None:
         """Its last heartbeat is long ago, by the database's clock."""
@@ -163,6 +170,26 @@ def test_next_process_of_the_same_name_tells_that_the_last_one_died(world: World
     world.life().beat()
     world.life().beat()
     assert world.told() == ["process.started", "process.lost", "process.started"]
+
+
+def test_process_that_did_not_hear_of_its_own_start_is_not_lost(
+    world: World, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first heartbeat took longer than it waited, and was written all the same."""
+
+    def slow(transaction: Transaction) -> datetime:
+        time.sleep(0.5)
+        return clocks.wall(transaction)
+
+    life = world.life(wall=slow)
+    with monkeypatch.context() as impatient:
+        impatient.setattr("bot.audit.journal.WRITE_SECONDS", 0.1)
+        with pytest.raises(DatabaseUnavailable):
+            life.beat()
+    life.beat()
+    life.end()
+    assert world.told().count("process.started") == world.told().count("process.stopped") == 1
+    assert "process.lost" not in world.told()
 
 
 def test_process_that_ended_in_good_order_is_not_lost(world: World, clocks: Clocks) -> None:

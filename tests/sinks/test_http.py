@@ -35,6 +35,17 @@ def test_batch_is_one_post_of_lines_with_its_position() -> None:
     assert (second.body, second.headers["Log-Position"]) == (b"{}\n", "43")
 
 
+@pytest.mark.parametrize(
+    ("origin", "sent"), [("例え.jp/log", "%E4%BE%8B%E3%81%88.jp/log"), ("a.b/~c%d(e)", "a.b/~c%d(e)")]
+)
+def test_origin_in_any_script_fits_into_its_header(origin: str, sent: str) -> None:
+    with Receiver() as receiver:
+        sink = HttpSink(receiver.url, origin, None)
+        sink.send(BATCH, 5)
+        sink.close()
+    assert receiver.received[0].headers["Log-Origin"] == sent
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 429, 500, 503])
 def test_only_a_2xx_is_received(status: int) -> None:
     with Receiver() as receiver:

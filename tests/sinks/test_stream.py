@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,9 +15,10 @@ import pytest
 from sqlalchemy import update
 
 from bot.audit.journal import Journal
+from bot.settings import Settings
 from bot.sinks import Sink
 from bot.sinks.file import FileSink
-from bot.sinks.stream import FAILURES_TOLD, Stream, Streaming
+from bot.sinks.stream import FAILURES_TOLD, Stream, Streaming, copying
 from bot.sinks.syslog import TcpSyslog
 from bot.storage import conditions, schema, sinks
 from bot.storage.engine import Database
@@ -135,6 +137,22 @@ def test_sink_that_is_away_is_told_once_and_gets_everything_when_it_is_back(
         assert conditions.open_now(connection) == frozenset()
 
 
+def test_worker_that_starts_without_a_sink_says_that_it_is_over(
+    log: Log, worker: MakeWorker, tmp_path: Path, settings: Settings
+) -> None:
+    """Nobody would ever say so otherwise."""
+    stream = worker(NoSink(tmp_path))
+    log.write(1)
+    for _ in range(FAILURES_TOLD):
+        try_now(log, stream)
+    for _ in range(2):
+        with copying(settings, log.database, log.journal):
+            pass
+    assert log.told() == [("finding.raised", "sink-away"), ("finding.cleared", "sink-away")]
+    with log.database.read() as connection:
+        assert conditions.open_now(connection) == frozenset()
+
+
 def test_single_failure_is_no_finding(log: Log, worker: MakeWorker, tmp_path: Path) -> None:
     stream = worker(NoSink(tmp_path))
     log.write(1)
@@ -172,6 +190,21 @@ def test_receiver_that_closes_gets_the_last_batch_again(log: Log, worker: MakeWo
         assert server.entries() == [*first_two, *first_two, third]
 
 
+def test_receiver_that_hung_and_died_gets_all_that_it_had_not_read(log: Log, worker: MakeWorker) -> None:
+    """Its kernel had acknowledged every batch, and resets the connection when unread bytes are thrown away."""
+    hung = socket.create_server(("127.0.0.1", 0))
+    port = hung.getsockname()[1]
+    stream = worker(TcpSyslog("127.0.0.1", port, None))
+    for _ in range(3):
+        log.write(2)
+        stream.step()
+    hung.close()
+    with SyslogServer(port) as server:
+        log.write(1)
+        until(lambda: try_now(log, stream) or len(server.messages) >= 7)
+        assert server.entries() == log.bodies()
+
+
 def test_entries_that_are_gone_are_skipped_and_told(log: Log, worker: MakeWorker, copy_file: Path) -> None:
     stream = worker(FileSink(str(copy_file)))
     log.write(1)
@@ -183,6 +216,20 @@ def test_entries_that_are_gone_are_skipped_and_told(log: Log, worker: MakeWorker
     stream.step()
     assert lines(copy_file) == log.bodies()
     assert log.told() == [("sink.skipped", None)]
+
+
+def test_gap_is_told_once_however_often_the_sink_fails_before_it(log: Log, worker: MakeWorker, tmp_path: Path) -> None:
+    stream = worker(NoSink(tmp_path))
+    log.write(9)
+    stream.step()
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position < 4")
+    try_now(log, stream)
+    assert log.told() == []
+    (tmp_path / "missing").mkdir()
+    try_now(log, stream)
+    assert log.told() == [("sink.skipped", None)]
+    assert log.bodies()[:5] == lines(tmp_path / "missing" / "copy.jsonl")
 
 
 def test_log_that_was_cut_is_a_finding(log: Log, worker: MakeWorker, copy_file: Path) -> None:
@@ -206,6 +253,19 @@ def test_lag_counts_what_was_not_received(log: Log, worker: MakeWorker, copy_fil
     worker(FileSink(str(copy_file))).step()
     with log.database.read() as connection:
         assert sinks.lag(connection, "the-sink", 2, datetime.now(UTC)) == (0, 0.0)
+
+
+def test_lag_behind_what_was_pruned_is_that_of_the_oldest_entry_still_there(
+    log: Log, worker: MakeWorker, tmp_path: Path
+) -> None:
+    log.write(3)
+    worker(NoSink(tmp_path)).step()
+    with log.database.write() as connection:
+        tamper(connection, "DELETE FROM entries WHERE position < 2")
+    with log.database.read() as connection:
+        lag = sinks.lag(connection, "the-sink", 3, datetime.now(UTC))
+    assert lag.entries == 3
+    assert 0 < lag.seconds < 60
 
 
 def test_thread_goes_on_while_the_database_is_away(tmp_path: Path) -> None:

@@ -11,15 +11,16 @@ from pathlib import Path
 import pytest
 
 from bot.audit.entry import Draft, encode
+from bot.settings import SYSLOG_BYTES_MIN
 from bot.sinks import Batch, SinkFailed
-from bot.sinks.syslog import LocalSyslog, TcpSyslog, UdpSyslog, message
+from bot.sinks.syslog import MSGID_CHARACTERS_MAX, LocalSyslog, TcpSyslog, UdpSyslog, message
 from tests.sinks.receivers import HEADER, SyslogServer, until
 
 AT = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 
 
-def entry(letters: int = 0) -> bytes:
-    return encode(Draft(type="hold.opened", actor="alice", detail={"text": "é" * letters}), AT, "node")
+def entry(letters: int = 0, type_: str = "hold.opened") -> bytes:
+    return encode(Draft(type=type_, actor="alice", detail={"text": "é" * letters}), AT, "node")
 
 
 def test_message_is_rfc_5424_with_the_entry_as_its_text() -> None:
@@ -49,6 +50,11 @@ def test_entry_that_is_too_long_is_replaced_by_its_hash() -> None:
         "too_long": True,
         "type": "hold.opened",
     }
+
+
+def test_what_stands_in_for_a_long_entry_fits_the_least_that_a_receiver_takes() -> None:
+    type_ = "t" * MSGID_CHARACTERS_MAX
+    assert len(message(10**10, entry(5_000, type_), "h" * 63, SYSLOG_BYTES_MIN)) <= SYSLOG_BYTES_MIN
 
 
 def test_tcp_counts_octets() -> None:

@@ -120,3 +120,15 @@ def test_guards_that_were_lifted_are_missed_and_put_back_by_init_db(log: Databas
         assert guards.missing(connection) == frozenset()
     with pytest.raises(DBAPIError, match=EXPECTED):
         attempt(log, REFUSED["an entry changed"])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("how", ["DISABLE", "ENABLE REPLICA"])
+def test_guard_that_does_not_fire_is_missed_and_put_back(how: str, log: Database) -> None:
+    """One that is there for replicas only guards nothing here."""
+    attempt(log, f"ALTER TABLE entries {how} TRIGGER guard_entries_update")
+    with log.read() as connection:
+        assert guards.missing(connection) == {"guard_entries_update"}
+    migrate.upgrade(log)
+    with pytest.raises(DBAPIError, match=EXPECTED):
+        attempt(log, REFUSED["an entry changed"])

@@ -40,8 +40,9 @@ from tests.web.conftest import bench_of, document, password, prepare, settings_o
 
 @dataclass(frozen=True)
 class House:
-    """One database, and the addresses under which its owner and the bot come to it."""
+    """One database, and the addresses under which a superuser, its owner and the bot come to it."""
 
+    admin_url: str
     owner_url: str
     bot_url: str
     bot: str
@@ -63,7 +64,7 @@ def house(postgres: Server) -> Iterator[House]:
             connection.execute(text(f"CREATE ROLE {role} LOGIN PASSWORD 'x'"))
         connection.execute(text(f"GRANT CREATE, USAGE ON SCHEMA public TO {owner} WITH GRANT OPTION"))
         connection.execute(text(f"ALTER SCHEMA public OWNER TO {owner}"))
-    house = House(address_of(url, owner), address_of(url, bot), bot)
+    house = House(url, address_of(url, owner), address_of(url, bot), bot)
     database = Database(house.owner_url)
     migrate.upgrade(database)
     run_sql(database, rights.grants(bot))
@@ -168,18 +169,42 @@ def test_superuser_is_said_to_be_one(postgres: Server) -> None:
 def test_each_right_too_many_is_named(house: House, bot: Database) -> None:
     owner = Database(house.owner_url)
     for grant, named in (
-        ("UPDATE (actor)", "has UPDATE on entries"),
-        ("DELETE", "has DELETE on entries"),
-        ("TRUNCATE", "has TRUNCATE on entries"),
-        ("TRIGGER", "has TRIGGER on entries"),
+        ("UPDATE (actor) ON entries", "has UPDATE on entries"),
+        ("DELETE ON entries", "has DELETE on entries"),
+        ("TRUNCATE ON entries", "has TRUNCATE on entries"),
+        ("TRIGGER ON entries", "has TRIGGER on entries"),
+        ("UPDATE (note) ON checkpoints", "has UPDATE on checkpoints"),
+        ("TRUNCATE ON checkpoints", "has TRUNCATE on checkpoints"),
+        ("DELETE ON head", "has DELETE on head"),
+        ("UPDATE ON base", "has UPDATE on base"),
     ):
-        run_sql(owner, f"GRANT {grant} ON entries TO {house.bot};")
+        run_sql(owner, f"GRANT {grant} TO {house.bot};")
         with bot.read() as connection:
             assert rights.excess(connection) == (named,)
         run_sql(owner, rights.grants(house.bot))
         with bot.read() as connection:
             assert rights.excess(connection) == ()
     owner.close()
+
+
+@pytest.mark.parametrize("of", ["schema", "database"])
+def test_owner_of_the_schema_or_database_is_said_to_be_able_to_drop_the_log(
+    of: str, house: House, bot: Database
+) -> None:
+    """PostgreSQL lets the owner of a schema drop what is in it; of a new database's it is the database's owner."""
+    admin = Database(house.admin_url)
+    if of == "schema":
+        run_sql(admin, f"ALTER SCHEMA public OWNER TO {house.bot};")
+    else:
+        name = make_url(house.owner_url).database
+        run_sql(
+            admin, f'ALTER SCHEMA public OWNER TO pg_database_owner;\nALTER DATABASE "{name}" OWNER TO {house.bot};'
+        )
+    admin.close()
+    with bot.read() as connection:
+        assert rights.excess(connection) == ("owns the log's schema, so it may drop the tables",)
+    with bot.write() as connection:
+        connection.execute(text("DROP TABLE entries"))
 
 
 def test_sqlite_has_no_roles_to_speak_of(tmp_path: Path) -> None:

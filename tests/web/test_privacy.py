@@ -215,6 +215,28 @@ def test_erased_number_is_gone_and_the_log_is_as_it_was(web_bench: Bench, run: C
     assert call not in web_bench.signed_in(CAROL).page(found_by(wanted)).html
 
 
+def test_erased_number_is_in_none_of_the_databases_files(web_bench: Bench, run: Callable[..., Result]) -> None:
+    """SQLite would keep it in its write-ahead log while the bot runs."""
+    wanted = number()
+    web_bench.place_call(ALICE, customer=wanted)
+    path = web_bench.services.database.path
+    assert path is not None
+
+    def files_with_it() -> list[str]:
+        kept = (numbers.digest(b"a secret of the tests", wanted), f"…{wanted[-4:]}".encode())
+        files = {one.name: one.read_bytes() for one in path.parent.glob(f"{path.name}*")}
+        return [name for name, content in files.items() if any(one in content for one in kept)]
+
+    assert files_with_it() != []
+    with web_bench.services.database.snapshot() as reading:
+        reading.execute(text("SELECT count(*) FROM callers")).one()
+        reply = run("privacy", "erase", "--number", wanted)
+        assert (reply.exit_code, "run this again later" in reply.stderr) == (0, True)
+    reply = run("privacy", "erase", "--number", wanted)
+    assert (reply.exit_code, reply.stderr) == (0, "")
+    assert files_with_it() == []
+
+
 def signed(bench: Bench) -> tuple[str, str]:
     """A checkpoint over the log as it is, and the key to verify it with."""
     settings, services = bench.services.settings, bench.services

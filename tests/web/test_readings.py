@@ -47,3 +47,14 @@ def test_reading_is_an_entry_that_says_what_was_looked_for(endpoint: str, web_be
     wanted = {"type": TYPES.get(endpoint, "log.read"), "actor": reader, "source": source, "origin": "127.0.0.1"}
     assert wanted.items() <= entry.items()
     assert expected.items() <= entry["detail"].items()
+
+
+def test_asking_for_a_call_of_which_the_log_says_nothing_makes_it_no_known_one(web_bench: Bench) -> None:
+    nowhere = "CA" + "f" * 32
+    carol, auditor = web_bench.signed_in(CAROL), web_bench.api("auditor")
+    for _ in range(2):
+        carol.get(f"/review?call={nowhere}")
+        assert auditor.get(f"/entries?call={nowhere}").get_json()["entries"] == []
+    assert carol.get(f"/review/calls/{nowhere}").status_code == 404
+    read = [one for one in web_bench.entries() if one["type"] == "log.read"]
+    assert [(one["call"], one["detail"]["filter"]) for one in read] == [(None, {"call": nowhere})] * 4
