@@ -48,19 +48,22 @@ def main() -> None:
 @main.command("init-db")
 @plainly
 def init_db() -> None:
-    """Create or migrate the database; make the signing key if there is none."""
+    """Create or migrate the database; make the signing key if there is none, but with AUDIT_SIGNER=process."""
     services = open_services()
     settings = services.settings
     migrate.upgrade(services.database)
+    click.echo("The database is ready.")
+    if settings.audit_signer == "process":
+        if not settings.vkey_file.exists():
+            click.echo("There is no signing key yet: make it as the signer's user, with `bot audit keygen`.")
+        return
     path = settings.audit_signing_key_file
     is_new = not path.exists()
     key = create_signing_key(path) if is_new else load_signing_key(path)
     write_vkey(settings.vkey_file, public_vkey(settings.audit_origin, key))
     if is_new:
         services.journal.append(Draft(type="key.created", actor="operator", detail={"origin": settings.audit_origin}))
-    click.echo(
-        "The database is ready." + (f" A new signing key is in {path}; keep a copy of it safe." if is_new else "")
-    )
+        click.echo(f"A new signing key is in {path}; keep a copy of it safe.")
 
 
 @main.command("create-user")

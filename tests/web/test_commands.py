@@ -211,6 +211,16 @@ def test_init_db_twice_keeps_the_key_and_the_log(web_empty_shell: Shell) -> None
     assert web_empty_shell.types() == ["key.created"]
 
 
+def test_init_db_keeps_off_the_key_of_a_signer_of_its_own(web_empty_shell: Shell) -> None:
+    first = web_empty_shell.process("init-db", AUDIT_SIGNER="process")
+    assert (first.returncode, "as the signer's user, with `bot audit keygen`" in first.stdout) == (0, True)
+    assert not web_empty_shell.key_file.exists()
+    assert web_empty_shell.run("audit", "keygen").exit_code == 0
+    web_empty_shell.key_file.chmod(0)
+    again = web_empty_shell.process("init-db", AUDIT_SIGNER="process")
+    assert (again.returncode, again.stdout) == (0, "The database is ready.\n")
+
+
 def test_signing_key_is_its_owner_s_alone(web_shell: Shell) -> None:
     assert stat.S_IMODE(web_shell.key_file.stat().st_mode) == 0o600
     vkey = Path(f"{web_shell.key_file}.vkey").read_text(encoding="utf-8")

@@ -150,7 +150,7 @@ def test_part_is_not_called_proven_where_a_checkpoint_that_was_kept_would_go_unr
     (shell.folder / "kept").write_bytes(shell.run("audit", "checkpoint").stdout_bytes)
     reply = shell.run("audit", "verify", "out", "--anchor", "kept")
     assert (reply.exit_code, reply.stdout) == (2, "")
-    assert "use verify.py with --old-checkpoint" in reply.stderr
+    assert "Use verify.py with --old-checkpoint" in reply.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--call", BOBS_CALL)])
