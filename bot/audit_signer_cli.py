@@ -148,7 +148,7 @@ def _read(sources: Sequence[Path], vkeys: str, first: int, last: int | None = No
     count = len(compared.checkpoints)
     click.echo(f"Compared with {count} anchored {'checkpoint' if count == 1 else 'checkpoints'}.")
     if others := len(anchors.checkpoints) - len(compared.checkpoints):
-        click.echo(f"bot: warning: {others} more end in another archive or the log, and were not compared", err=True)
+        click.echo(f"bot: warning: not compared, as they end in another archive or the log: {others}", err=True)
     return compared
 
 

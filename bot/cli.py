@@ -252,6 +252,8 @@ def audit_verify(
     click.echo(report.summary())
     for problem in report.problems:
         click.echo(f"  {problem}")
+    if folder is not None and vkey_file is None:
+        click.echo("bot: warning: the key came with the folder, so a forger's own would do: use --vkey", err=True)
     sys.exit(0 if report.ok else 1)
 
 

@@ -22,6 +22,10 @@ class SinkFailed(BotError):
     """Not received, or not known to be. `str()` says why in a few words, without anything of an entry."""
 
 
+class TooLarge(SinkFailed):
+    """The receiver takes less at once."""
+
+
 class Sink(Protocol):
     """One destination. Used by one thread at a time."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import string
 import time
+from http import HTTPStatus
 from urllib.parse import quote
 
 import urllib3
 
-from bot.sinks import Batch, SinkFailed
+from bot.sinks import Batch, SinkFailed, TooLarge
 from bot.telephony.http_client import watchdog, watched_pools
 
 ASCII = string.punctuation
@@ -38,6 +39,8 @@ class HttpSink:
                 raise SinkFailed("no reply in time") from None
             except (urllib3.exceptions.HTTPError, OSError, ValueError):
                 raise SinkFailed("no reply in time" if guard.expired else "the connection broke") from None
+        if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise TooLarge(f"answered with {status}")
         if not 200 <= status < 300:
             raise SinkFailed(f"answered with {status}")
 

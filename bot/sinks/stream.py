@@ -20,7 +20,7 @@ from bot.audit.journal import Journal, Transaction
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
 from bot.settings import Settings
-from bot.sinks import Batch, Sink, SinkFailed
+from bot.sinks import Batch, Sink, SinkFailed, TooLarge
 from bot.sinks.address import open_sink, sink_name
 from bot.storage import conditions, entries, sinks
 from bot.storage.engine import Database
@@ -54,6 +54,7 @@ class Stream:
         self._claim_seconds = claim_seconds
         self._position: int | None = None
         self._claimed_until = 0.0
+        self._bytes_max = BATCH_BYTES_MAX
 
     def step(self) -> bool:
         """Send one batch, if one waits and it is ours to send. Whether more may wait.
@@ -70,6 +71,8 @@ class Stream:
         try:
             self._sink.send(batch, SEND_SECONDS)
         except SinkFailed as error:
+            if isinstance(error, TooLarge):
+                self._bytes_max = sum(map(len, batch.bodies)) // 2
             self._failed(error)
             return False
         self._received(position, batch)
@@ -122,7 +125,7 @@ class Stream:
             for at, body, _ in entries.rows(connection, position, size):
                 if not bodies:
                     first = at
-                if at != first + len(bodies) or len(bodies) == BATCH_ENTRIES_MAX or length > BATCH_BYTES_MAX:
+                if at != first + len(bodies) or len(bodies) == BATCH_ENTRIES_MAX or length > self._bytes_max:
                     break
                 bodies.append(body)
                 length += len(body)

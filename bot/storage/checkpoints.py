@@ -32,13 +32,13 @@ def notes(connection: Connection) -> list[str]:
 def kept(connection: Connection) -> list[tuple[int, str]]:
     """All of them, the smallest first, with the size under which each is kept: a copy of what the note says."""
     query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size)
-    return [(row.size, row.note) for row in connection.execute(query)]
+    return [(row.size, _text(row.note)) for row in connection.execute(query)]
 
 
 def latest(connection: Connection) -> tuple[int, str] | None:
     query = select(checkpoints.c.size, checkpoints.c.note).order_by(checkpoints.c.size.desc()).limit(1)
     row = connection.execute(query).one_or_none()
-    return None if row is None else (row.size, row.note)
+    return None if row is None else (row.size, _text(row.note))
 
 
 def surplus(connection: Connection, before: datetime) -> list[int]:
@@ -61,4 +61,9 @@ def remove(transaction: Transaction, sizes: Sequence[int]) -> None:
 def covering(connection: Connection, size: int, limit: int) -> list[str]:
     """The notes over at least so many entries, the smallest first."""
     query = select(checkpoints.c.note).where(checkpoints.c.size >= size).order_by(checkpoints.c.size).limit(limit)
-    return list(connection.execute(query).scalars())
+    return [_text(note) for note in connection.execute(query).scalars()]
+
+
+def _text(note: str | bytes) -> str:
+    """SQLite keeps bytes in a column of text, if whoever tampers puts them there: found, not stumbled over."""
+    return note if isinstance(note, str) else note.decode("utf-8", "replace")

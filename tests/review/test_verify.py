@@ -39,6 +39,7 @@ TAMPERED = {
     "an entry moved in time": "UPDATE entries SET at = at + 1 WHERE position = 1",
     "an entry without a time": "UPDATE entries SET at = 'then' WHERE position = 1",
     "a checkpoint changed": "UPDATE checkpoints SET note = replace(note, 'example.org', 'example.com')",
+    "a checkpoint made bytes": "UPDATE checkpoints SET note = x'ff'",
     "a checkpoint kept under another size": "INSERT INTO checkpoints SELECT 1000, note, at FROM checkpoints",
     "the head shortened": "UPDATE head SET size = 1, frontier = (SELECT leaf FROM entries WHERE position = 0)",
 }

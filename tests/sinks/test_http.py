@@ -46,7 +46,7 @@ def test_origin_in_any_script_fits_into_its_header(origin: str, sent: str) -> No
     assert receiver.received[0].headers["Log-Origin"] == sent
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 429, 500, 503])
+@pytest.mark.parametrize("status", [301, 400, 401, 413, 429, 500, 503])
 def test_only_a_2xx_is_received(status: int) -> None:
     with Receiver() as receiver:
         receiver.answers = [status]

@@ -16,7 +16,7 @@ from sqlalchemy import update
 
 from bot.audit.journal import Journal
 from bot.settings import Settings
-from bot.sinks import Sink
+from bot.sinks import Batch, Sink, TooLarge
 from bot.sinks.file import FileSink
 from bot.sinks.stream import FAILURES_TOLD, Stream, Streaming, copying
 from bot.sinks.syslog import TcpSyslog
@@ -35,6 +35,15 @@ class NoSink(FileSink):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder / "missing" / "copy.jsonl"))
+
+
+class NarrowSink(FileSink):
+    """Takes only so much at once, as a receiver that answers 413."""
+
+    def send(self, batch: Batch, seconds: float) -> None:
+        if sum(map(len, batch.bodies)) > 20_000:
+            raise TooLarge("answered with 413")
+        super().send(batch, seconds)
 
 
 def lines(path: Path) -> list[bytes]:
@@ -68,6 +77,16 @@ def test_long_log_goes_in_batches(log: Log, worker: MakeWorker, copy_file: Path)
         steps += 1
     assert steps == 3, "a batch has about a million bytes"
     assert lines(copy_file) == log.bodies()
+
+
+def test_receiver_that_takes_less_at_once_gets_smaller_batches(log: Log, worker: MakeWorker, copy_file: Path) -> None:
+    log.write(40, letters=5_000)
+    stream = worker(NarrowSink(str(copy_file)))
+    steps = 0
+    while lines(copy_file)[:40] != log.bodies()[:40]:
+        try_now(log, stream)
+        steps += 1
+        assert steps < 30, "what it takes is found once, and kept to"
 
 
 def test_killed_between_sending_and_noting_leaves_duplicates_and_no_gap(

@@ -89,7 +89,7 @@ class Desk:
         """The note lay in the database, whose owner would like to see anything else anchored, or nothing new."""
         try:
             is_as_signed = parse_and_verify(turn.note, self._vkey()).size == turn.size
-        except (CheckpointError, TypeError):  # SQLite keeps bytes in a column of text
+        except CheckpointError:
             is_as_signed = False
         if not is_as_signed:
             raise AnchorFailed(f"the stored checkpoint of {turn.size} entries is not the one that was signed")
