@@ -23,7 +23,7 @@ from bot.audit.pruning import months_before
 from bot.audit.signer import LogDoesNotExtend
 from bot.storage import entries, schema
 from bot.storage.engine import Database
-from tests.audit.examples import OTHER_KEY, START, VKEY, bodies, note, tree
+from tests.audit.examples import OTHER_KEY, VKEY, bodies, note, tree
 from tests.audit.old_log import BEFORE, NEW_ENTRIES, OLD, OLD_ENTRIES, OldLog, old_log
 from tests.support.tamper import lift_guards, tamper
 
@@ -381,7 +381,8 @@ def test_archive_whose_entries_are_said_to_stand_elsewhere_in_the_log_is_found(t
         "log.vkey": f"{VKEY}\n".encode(),
     }
     digests = {name: sha256(content).hexdigest() for name, content in files.items()}
-    files["manifest.json"] = Manifest(start, end, START, (), digests).to_bytes()
+    youngest = datetime.fromisoformat(json.loads(real[-1])["at"])
+    files["manifest.json"] = Manifest(start, end, youngest, (), digests).to_bytes()
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     assert verify_archive(tmp_path, VKEY).problems == ("it ends at 1280, but its checkpoint covers 768 entries",)
