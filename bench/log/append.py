@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -55,7 +56,7 @@ def measure(database_url: str, count: int) -> Appended:
         def with_state() -> None:
             journal.write(change)
 
-        journal.write(lambda one: nodes.begin(one, "bench", "bench"))
+        journal.write(lambda one: nodes.begin(one, "bench", "bench", datetime.now(UTC)))
         for _ in range(WARM_UP):
             alone()
             with_state()
