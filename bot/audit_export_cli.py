@@ -138,7 +138,8 @@ def _check_own(folder: Path, vkeys: str, older_note: str | None) -> None:
     try:
         verifier.check(folder, vkeys.split(), older_note)
     except (ValueError, OSError) as error:
-        click.echo(f"bot: warning: this log does not verify; the export shows it ({error}).", err=True)
+        text = f"this export does not verify ({error}). `bot audit verify` tells whether the log does"
+        click.echo(f"bot: warning: {text}; if so, export it anew, into another folder.", err=True)
         sys.exit(1)
 
 

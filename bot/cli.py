@@ -259,6 +259,10 @@ def audit_verify(
 
 def _verified_folder(folder: Path, vkey_file: Path | None, anchors: tuple[Path, ...], jobs: int) -> Report:
     """An export or an archive; of a part, what can be said of it is said at once."""
+    try:
+        folder.stat()
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}.") from None
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder.")
     vkey = _vkey(vkey_file) if vkey_file else None

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from bot.audit.folders import TOKEN, write
 from bot.audit.part import Signed, write_part
-from bot.errors import UnknownThing
+from bot.errors import UnknownThing, Unprocessable
 from bot.review import evidence
 from bot.review.spoken import entries_in
 from bot.storage import anchors, calls, checkpoints, entries, parts
@@ -48,10 +48,13 @@ def write_evidence(
     """The call's entries with their proofs, checkpoint, keys, verifier and a page to print; how many entries.
 
     An entry that also names another call (a conference that two calls share) is left out, and the page says how many.
-    Raises `UnknownThing` if the signed log has no entry of this call, and what `write_part` raises.
+    Raises `UnknownThing` if the signed log has no entry of this call, `Unprocessable` if it has too many, and what
+    `write_part` raises.
     """
     ours = _names(database, sid)
-    found = list(islice(parts.find(database, Part((sid,)), log.checkpoint().size), ENTRIES_MAX))
+    found = list(islice(parts.find(database, Part((sid,)), log.checkpoint().size), ENTRIES_MAX + 1))
+    if len(found) > ENTRIES_MAX:
+        raise Unprocessable(f"This call has more than {ENTRIES_MAX:,} entries: use `bot audit export --call {sid}`.")
     kept = [(position, body) for position, body in found if set(_CALL_SID.findall(body)) <= ours]
     if not kept:
         raise UnknownThing("The signed log says nothing of this call.")

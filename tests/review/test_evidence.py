@@ -18,7 +18,7 @@ from bot.audit.entry import Draft
 from bot.audit.keys import create_signing_key, public_vkey
 from bot.audit.part import Signed
 from bot.audit.signing import LogSigner, write_vkey
-from bot.errors import UnknownThing
+from bot.errors import UnknownThing, Unprocessable
 from bot.review import bundle, evidence
 from bot.review.evidence import Pause
 from bot.storage import anchors
@@ -148,6 +148,15 @@ def test_a_call_that_the_signed_log_does_not_know_has_no_evidence(signed_bench: 
     with pytest.raises(UnknownThing, match="says nothing of this call"):
         write(signed_bench, tmp_path / "evidence", "CA" + "9" * 32)
     assert not (tmp_path / "evidence").exists()
+
+
+def test_a_call_with_too_many_entries_is_refused_and_not_cut_short(
+    signed_bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "ENTRIES_MAX", 3)
+    with pytest.raises(Unprocessable, match=f"more than 3 entries: use `bot audit export --call {ALICES_CALL}`"):
+        write(signed_bench, tmp_path / "evidence")
+    assert signed_bench.signed_in("carol").get(f"/review/calls/{ALICES_CALL}/evidence.zip").status_code == 422
 
 
 # The download

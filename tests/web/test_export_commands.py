@@ -153,6 +153,16 @@ def test_part_is_not_called_proven_where_a_checkpoint_that_was_kept_would_go_unr
     assert "Use verify.py with --old-checkpoint" in reply.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing", "No such file"), ("x" * 300, "name too long"), ("kept", "folder")]
+)
+def test_what_is_no_folder_is_said_to_be_none(name: str, why: str, shell: Shell) -> None:
+    (shell.folder / "kept").touch()
+    reply = shell.run("audit", "verify", name)
+    assert (reply.exit_code, reply.stdout) == (2, "")
+    assert why in reply.stderr
+
+
 @pytest.mark.parametrize("arguments", [(), ("--call", BOBS_CALL)])
 def test_export_links_to_a_checkpoint_that_was_kept(shell: Shell, arguments: tuple[str, ...]) -> None:
     kept = shell.folder / "kept"
@@ -247,7 +257,7 @@ def test_export_of_an_altered_log_is_made_as_evidence_with_exit_code_1(shell: Sh
     database.close()
     reply = shell.run("audit", "export", "out")
     assert reply.exit_code == 1
-    assert "this log does not verify" in reply.stderr
+    assert "this export does not verify" in reply.stderr
     assert shell.verify(shell.folder / "out").returncode == 1
 
 
