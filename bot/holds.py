@@ -37,7 +37,7 @@ UNPROVEN_REPORTED_AFTER = timedelta(seconds=5)
 
 
 def pause(call: Call, message: Pause, now: datetime, policy: Policy) -> Decision:
-    """Open the holder's hold, or prolong it. Where nothing was found to pause before, a recording may have begun since."""
+    """Open the holder's hold, or prolong it. Where nothing was found to pause before, it is tried anew."""
     if message.by.source == "agent" and message.by.actor not in call.agents:
         return refuse(call, message, Denial.NOT_YOURS)
     if call.status == "unknown-to-twilio":
