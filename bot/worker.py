@@ -65,7 +65,7 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Sweep until stopped. A database that is away is waited for; `storage.watch` says so in the log, once."""
+        """Sweep until stopped, whatever fails. A database that is away is waited for; `storage.watch` logs it once."""
         was_away = False
         if self._signing is not None:
             self._signing.start()
@@ -75,6 +75,9 @@ class Worker:
                 self._do_duties()
                 was_away = False
             except DatabaseUnavailable:
+                was_away = True
+            except Exception:
+                log.exception("sweep.failed")
                 was_away = True
             time.sleep(SWEEP_SECONDS * (4 if was_away else 1))
         self._control.wind_down()
@@ -137,7 +140,7 @@ class Worker:
 
 
 class _Duty:
-    """Something to do every so many seconds, the first time at once."""
+    """Something to do every so many seconds, the first time at once. Where it fails, holds run out all the same."""
 
     def __init__(self, seconds: float, what: Callable[[], object]) -> None:
         self._seconds = seconds
@@ -145,6 +148,12 @@ class _Duty:
         self._next = 0.0
 
     def do_if_due(self) -> None:
-        if time.monotonic() >= self._next:
+        if time.monotonic() < self._next:
+            return
+        try:
             self._what()
-            self._next = time.monotonic() + self._seconds
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("duty.failed")
+        self._next = time.monotonic() + self._seconds
