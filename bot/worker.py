@@ -46,8 +46,9 @@ class Worker:
         tidy: Callable[[str], None] = lambda _: None,
         beat: Callable[[], object] | None = None,
     ) -> None:
-        """`signing` runs in threads of its own. `tidy` does what else falls due for a call: closing the session of a
-        payment that is over. `beat` tells that this process lives; without it, only the table of heartbeats does.
+        """`signing`, or its watch, runs in threads of its own. `tidy` does what else falls due for a call: closing
+        the session of a payment that is over. `beat` tells that this process lives; without it, only the table of
+        heartbeats does.
         """
         self._database = database
         self._journal = journal
