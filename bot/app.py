@@ -21,6 +21,7 @@ from bot.audit.loop import Loop, Part
 from bot.audit.patrol import Patrol
 from bot.audit.rounds import Rounds
 from bot.audit.signing import LogSigner
+from bot.audit.unsigned import Unsigned
 from bot.control import CallControl
 from bot.delivery import ResultPost
 from bot.keypad import Payments
@@ -63,6 +64,9 @@ STOP_AFTER_SECONDS = 5.0
 
 ANCHOR_LOOK_SECONDS = 1.0
 """How often it is looked whether an anchor's time has come."""
+
+UNSIGNED_SECONDS = 60.0
+"""How much longer than the time between two checkpoints an entry may stay without one."""
 
 COMMANDING_MAX = 64
 """How many requests of one process command Twilio at the same time."""
@@ -134,6 +138,13 @@ def signing_loop(services: Services) -> Loop:
             *(Part("anchor", ANCHOR_LOOK_SECONDS, desk.look) for desk in desks),
         ]
     )
+
+
+def signer_watch(services: Services) -> Loop:
+    """For the worker beside a signer that is a process of its own: it says so if nothing signs."""
+    limit = timedelta(seconds=services.settings.audit_checkpoint_seconds + UNSIGNED_SECONDS)
+    watch = Unsigned(services.database, services.journal, limit)
+    return Loop([Part("unsigned", services.settings.audit_checkpoint_seconds, watch.look)])
 
 
 def warn_of_what_is_absent(settings: Settings) -> None:

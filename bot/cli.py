@@ -12,7 +12,7 @@ import click
 
 from bot import cli_keeping, cli_privacy, logs
 from bot import demo as demo_room
-from bot.app import signing_loop, warn_of_what_is_absent, wire
+from bot.app import signer_watch, signing_loop, warn_of_what_is_absent, wire
 from bot.audit.archive_check import is_archive
 from bot.audit.check import read_vkey, verify_database
 from bot.audit.entry import Draft
@@ -194,7 +194,7 @@ def worker() -> None:
     settings = Settings.read()
     services = wire(settings, "worker")
     rights.warn(services.database)
-    signing = signing_loop(services) if settings.audit_signer == "worker" else None
+    signing = signing_loop(services) if settings.audit_signer == "worker" else signer_watch(services)
     warn_of_what_is_absent(settings)
     life = Life(services.journal, "worker", settings)
     runner = Worker(services.database, services.journal, services.control, signing, services.payments.tidy, life.beat)

@@ -46,8 +46,9 @@ class Worker:
         tidy: Callable[[str], None] = lambda _: None,
         beat: Callable[[], object] | None = None,
     ) -> None:
-        """`signing` runs in threads of its own. `tidy` does what else falls due for a call: closing the session of a
-        payment that is over. `beat` tells that this process lives; without it, only the table of heartbeats does.
+        """`signing`, or its watch, runs in threads of its own. `tidy` does what else falls due for a call: closing
+        the session of a payment that is over. `beat` tells that this process lives; without it, only the table of
+        heartbeats does.
         """
         self._database = database
         self._journal = journal
@@ -65,7 +66,7 @@ class Worker:
         ]
 
     def run(self) -> None:
-        """Sweep until stopped. A database that is away is waited for; `storage.watch` says so in the log, once."""
+        """Sweep until stopped, whatever fails. A database that is away is waited for; `storage.watch` logs it once."""
         was_away = False
         if self._signing is not None:
             self._signing.start()
@@ -75,6 +76,9 @@ class Worker:
                 self._do_duties()
                 was_away = False
             except DatabaseUnavailable:
+                was_away = True
+            except Exception:
+                log.exception("sweep.failed")
                 was_away = True
             time.sleep(SWEEP_SECONDS * (4 if was_away else 1))
         self._control.wind_down()
@@ -137,7 +141,7 @@ class Worker:
 
 
 class _Duty:
-    """Something to do every so many seconds, the first time at once."""
+    """Something to do every so many seconds, the first time at once. Where it fails, holds run out all the same."""
 
     def __init__(self, seconds: float, what: Callable[[], object]) -> None:
         self._seconds = seconds
@@ -145,6 +149,12 @@ class _Duty:
         self._next = 0.0
 
     def do_if_due(self) -> None:
-        if time.monotonic() >= self._next:
+        if time.monotonic() < self._next:
+            return
+        try:
             self._what()
-            self._next = time.monotonic() + self._seconds
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            log.exception("duty.failed")
+        self._next = time.monotonic() + self._seconds

@@ -107,6 +107,12 @@ def newest_at(connection: Connection) -> datetime | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+def oldest_at(connection: Connection, position: int) -> datetime | None:
+    """When the first entry from there on was written; None if there is none."""
+    query = select(entries.c.at).where(entries.c.position >= position).order_by(entries.c.position).limit(1)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def base(connection: Connection) -> Frontier:
     """How many entries live in archives only, and the tree over them: the log in the database begins there.
 

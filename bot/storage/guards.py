@@ -87,6 +87,9 @@ _POSTGRESQL_FUNCTIONS += (
     """,  # noqa: S608 - our own text
 )
 
+_LOCK = "LOCK TABLE head, base, entries, checkpoints IN ACCESS EXCLUSIVE MODE"
+"""In the order in which writers and readers of the log take them: a deadlock would hold up a pause for a second."""
+
 _EACH_STATEMENT = "FOR EACH STATEMENT EXECUTE FUNCTION guard_refuse()"
 _POSTGRESQL: dict[tuple[str, str], str] = {
     **{(table, "TRUNCATE"): f"BEFORE TRUNCATE ON {table} {_EACH_STATEMENT}" for table in TABLES},
@@ -113,6 +116,7 @@ def install(connection: Connection) -> None:
             _run(connection, f"DROP TRIGGER IF EXISTS {name}")
             _run(connection, f"CREATE TRIGGER {name} BEFORE {operation} ON {table} {condition}BEGIN {refusal}; END")
         return
+    _run(connection, _LOCK)
     for function in _POSTGRESQL_FUNCTIONS:
         _run(connection, function)
     for (table, operation), rest in _POSTGRESQL.items():

@@ -19,6 +19,7 @@ from bot.audit.loop import Loop, Part
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.patrol import Patrol
 from bot.audit.signer import LogDoesNotExtend
+from bot.audit.unsigned import Unsigned
 from bot.messages import Finding
 from bot.storage import checkpoints, schema
 from tests.audit.bench import Bench
@@ -108,6 +109,24 @@ def test_a_signer_that_is_never_let_in_says_so(bench: Bench, monkeypatch: pytest
 
 
 # Heartbeat
+
+
+def test_a_log_that_nobody_signs_is_said_so_until_somebody_does(bench: Bench) -> None:
+    patient = Unsigned(bench.database, bench.journal, timedelta(hours=1))
+    watch = Unsigned(bench.database, bench.journal, timedelta(0))
+    watch.look()
+    assert bench.findings() == []
+    bench.write(3)
+    patient.look()
+    assert bench.findings() == []
+    watch.look()
+    watch.look()
+    assert bench.findings() == [("raised", Finding.LOG_NOT_SIGNED)]
+    bench.rounds().make()
+    bench.rounds().make()
+    watch.look()
+    assert bench.findings()[1:] == [("cleared", Finding.LOG_NOT_SIGNED)]
+    assert bench.conditions() == frozenset()
 
 
 def test_a_log_that_was_quiet_for_long_gets_a_heartbeat(bench: Bench) -> None:

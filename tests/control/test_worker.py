@@ -5,12 +5,16 @@ from __future__ import annotations
 import secrets
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import insert
+
 from bot.audit.journal import Transaction
 from bot.call import Wish, desired, is_safe, observed
+from bot.life.process import Life
 from bot.messages import Converge, Message, Pause, Policy, Resume
 from bot.recording import decide
 from bot.simulator.client import PlacedCall, SimulatorClient
-from bot.storage import calls, nodes
+from bot.storage import calls, nodes, schema
+from bot.worker import Worker
 from tests.control.bench import CRM, HOLDER, Bench, Node, safe, until
 
 FAR_AHEAD = datetime(2100, 1, 1, tzinfo=UTC)
@@ -141,4 +145,20 @@ def test_worker_runs_until_it_is_stopped_and_tells_that_it_is_alive(bench: Bench
 
     until(has_beaten)
     node.worker.stop()
+    assert running.result(timeout=5) is None
+
+
+def test_heartbeat_that_fails_keeps_the_worker_from_nothing_else(
+    bench: Bench, node: Node, twilio: SimulatorClient
+) -> None:
+    """What it compares its settings with was damaged in the database, so its start cannot be told."""
+    with node.database.write() as connection:
+        connection.execute(insert(schema.settings_seen).values(kind="worker", body="{", at=FAR_AHEAD))
+    worker = Worker(node.database, node.journal, node.control, beat=Life(node.journal, "worker", bench.settings).beat)
+    placed = twilio.place_call()
+    assert safe(node.control.pause(placed.call, CRM, HOLDER, max_seconds=1))
+    running = bench.beside(worker.run)
+    until(lambda: bench.state(placed.recordings[0]) == "in-progress")
+    assert bench.entries(None, "process.started") == []
+    worker.stop()
     assert running.result(timeout=5) is None

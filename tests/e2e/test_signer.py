@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,10 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import parse_and_verify
 from bot.audit.entry import Draft
 from bot.audit.journal import Journal
-from bot.storage import checkpoints, entries, nodes
+from bot.messages import Finding
+from bot.storage import checkpoints, conditions, entries, nodes
 from bot.storage.engine import Database
+from tests.audit.old_log import append_old
 from tests.e2e.processes import ROOT, Running, clean_environment, running, until
 from tests.simulator.process import ACCOUNT, TOKEN
 from tests.support.smtp import MailServer
@@ -120,6 +123,20 @@ def test_worker_beside_it_needs_no_key_and_signs_nothing(log: Log) -> None:
     with log.process("worker", AUDIT_SIGNER="worker", AUDIT_SIGNING_KEY_FILE=nowhere, name="again") as worker:
         assert worker.process.wait(20) == 2
     assert "there is no signing key" in worker.output()
+
+
+def test_worker_says_that_nothing_signs_and_the_signer_that_it_is_over(log: Log) -> None:
+    append_old(log.database, 3, datetime.now(UTC) - timedelta(minutes=2))
+
+    def is_said() -> bool:
+        with log.database.read() as connection:
+            return Finding.LOG_NOT_SIGNED in conditions.open_now(connection)
+
+    with log.process("worker") as worker:
+        until(is_said, 20, "the finding")
+        with log.process("audit", "signer") as signer:
+            until(lambda: not is_said(), 20, "its end")
+            assert (ended(signer), ended(worker)) == (0, 0)
 
 
 def test_of_two_signers_one_signs_each_size(log: Log) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from bot.audit.check import verify_database
 from bot.audit.entry import Draft
-from bot.audit.journal import Journal
+from bot.audit.journal import Journal, Transaction
 from bot.storage import checkpoints, guards, migrate
 from bot.storage.engine import Database
+from bot.storage.entries import read_head
+from tests.control.bench import until
 from tests.support.tamper import lift_guards
 
 REFUSED = {
@@ -132,3 +136,34 @@ def test_guard_that_does_not_fire_is_missed_and_put_back(how: str, log: Database
     migrate.upgrade(log)
     with pytest.raises(DBAPIError, match=EXPECTED):
         attempt(log, REFUSED["an entry changed"])
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_guards_are_put_back_while_an_entry_is_written_and_neither_fails(log: Database, journal: Journal) -> None:
+    """Who writes an entry has the head before the entries' table; a deadlock would cost a pause a second or more."""
+    tries = []
+
+    def init_db_waits_or_is_done() -> bool:
+        with log.read() as connection:
+            waits = connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one()
+        return bool(waits) or upgrade.done()
+
+    def change(transaction: Transaction) -> None:
+        tries.append(read_head(transaction.connection).size)
+        transaction.connection.execute(text("SELECT size FROM head FOR UPDATE"))
+        locked.set_result(None)
+        until(init_db_waits_or_is_done)
+        transaction.append(Draft(type="tested"))
+
+    with log.write() as connection:
+        lift_guards(connection)
+    locked: Future[None] = Future()
+    with ThreadPoolExecutor(2) as threads:
+        writing = threads.submit(journal.write, change)
+        locked.result(timeout=5)
+        upgrade = threads.submit(migrate.upgrade, log)
+        assert (writing.result(), upgrade.result()) == (None, None)
+    assert tries == [3]
+    with log.read() as connection:
+        assert guards.missing(connection) == frozenset()
+    assert verify_database(log, None).size == 4
