@@ -26,7 +26,7 @@ from bot.errors import UsageError
 from bot.life.process import Life
 from bot.settings import Settings
 from bot.storage import anchors as anchorings
-from bot.storage import entries
+from bot.storage import entries, rights
 from bot.storage.engine import Database
 
 LOOK_SECONDS = 0.2
@@ -42,6 +42,7 @@ def audit_signer() -> None:
     logs.set_up()
     settings = Settings.read()
     services = wire(settings, "signer")
+    rights.warn(services.database)
     loop = signing_loop(services)
     warn_of_what_is_absent(settings)
     stopping: list[int] = []

@@ -55,7 +55,7 @@ class Manifest:
             )
             if manifest.to_bytes() != content:
                 raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise ArchiveError(f"{MANIFEST} is damaged") from None
         return manifest
 

@@ -46,11 +46,11 @@ def _hash(path: Path, count: int) -> Frontier:
             running.append(open_parts.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)))
             if number < count:
                 position += _count_lines(file, start, stop)
-        return join([_found(process) for process in running])
+        said = [process.communicate()[0] for process in running]  # to its end, that none writes to nobody
+        return join(map(_found, running, said))
 
 
-def _found(process: subprocess.Popen[bytes]) -> list[Subtree]:
-    said, _ = process.communicate()
+def _found(process: subprocess.Popen[bytes], said: bytes) -> list[Subtree]:
     if process.returncode == IRREGULAR:
         raise Irregular
     if process.returncode != 0:

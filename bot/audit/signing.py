@@ -63,6 +63,18 @@ class LogSigner:
         with self._database.read() as connection:
             yield from entries.bodies(connection, start, stop)
 
+    def _read_on(self, start: int, stop: int) -> Iterator[bytes]:
+        """The same for the signer, that goes on from its state and needs every entry from there."""
+        with self._database.read() as connection:
+            for position, body, _ in entries.rows(connection, start, stop):
+                if position != start:
+                    raise LogDoesNotExtend(
+                        f"entry {start} is not in the database: it was removed, or, if it was archived and pruned, the"
+                        f" signer's state {self._settings.signer_state_file} is lost or older: put back its last copy"
+                    )
+                yield body
+                start += 1
+
     def _head(self) -> Frontier:
         """The tree as the database has it; a copy of a larger signed one beside it says that it was cut."""
         with self._database.snapshot() as connection:
@@ -83,7 +95,7 @@ class LogSigner:
             self._settings.audit_origin,
             ring.current,
             self._settings.signer_state_file,
-            self.read,
+            self._read_on,
             next_key=ring.next,
             earlier_vkeys=ring.vkeys,
         )

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bot.audit.archive_check import bodies as archived_bodies
+from bot.audit.keys import load_signing_key
+from bot.audit.signer import Signer
 from bot.settings import Settings
 from bot.simulator.client import SimulatorClient
 from bot.storage import entries
 from bot.storage.engine import Database
+from tests.audit.examples import reader
 from tests.audit.old_log import CALL, OldLog, old_log
 from tests.conftest import CAROL
 from tests.simulator.process import Simulator
@@ -76,3 +80,19 @@ def test_call_is_paused_and_the_log_signed_as_before(bench: Bench, log: OldLog) 
     assert log.verify("old").exit_code == 0
     with bench.services.database.read() as connection:
         assert entries.base(connection).size == BASE
+
+
+@pytest.mark.parametrize("copy", ["none", "older"])
+def test_signer_whose_state_is_from_before_the_pruning_says_what_to_put_back(log: OldLog, copy: str) -> None:
+    state = log.folder / "signing-key.pem.state"
+    kept = state.read_bytes()
+    state.unlink()
+    if copy == "older":
+        older = list(archived_bodies(log.folder / "old"))[:100]
+        signer = Signer("example.org/log", load_signing_key(log.folder / "signing-key.pem"), state, reader(older))
+        signer.sign_up_to(100)
+    reply = log.run("audit", "checkpoint")
+    assert reply.exit_code == 2
+    assert f"the signer's state {state} is lost or older: put back its last copy" in reply.stderr
+    state.write_bytes(kept)
+    assert log.run("audit", "checkpoint").exit_code == 0

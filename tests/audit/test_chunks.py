@@ -119,6 +119,18 @@ def test_damaged_export_is_told_line_by_line_with_any_number_of_processes(
     assert found[0].problems
 
 
+def test_processes_whose_piece_is_good_end_quietly_when_another_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What they print beside the verdict would look like a crash of the verification."""
+    monkeypatch.setattr(parallel, "PIECE_BYTES_MIN", 10_000)
+    path = tmp_path / "entries.jsonl"
+    path.write_bytes(b"no object\n" + lines(ALL) * 40)
+    with pytest.raises(Irregular):
+        parallel.with_jobs(3)(path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_good_export_gives_the_same_report_either_way(tmp_path: Path) -> None:
     write_export(tmp_path / "out", reader(ALL), note(ALL), VKEY)
     assert verify_export(tmp_path / "out", VKEY) == verify_export(tmp_path / "out", VKEY, deep=True)

@@ -16,7 +16,7 @@ from bot.audit.check import read_vkey, verify_database
 from bot.audit.checkpoint import make_vkey
 from bot.audit.entry import Draft
 from bot.audit.keys import load_signing_key
-from bot.audit.manifest import ArchiveError, Manifest
+from bot.audit.manifest import DIGESTED, ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.patrol import Patrol
 from bot.audit.pruning import months_before
@@ -367,6 +367,14 @@ def test_archive_that_was_damaged_is_found(log: OldLog, name: str, change: str) 
     assert with_log.exit_code in {1, 2}
     assert alone.exit_code in {1, 2}
     assert log.verify().exit_code == 0, "the live part is good without it"
+
+
+@pytest.mark.parametrize("size", ["1e999", "Infinity", "NaN", "256.0", "true", '"256"', "null", "-1", "9" * 5_000])
+def test_manifest_with_a_size_that_is_none_is_said_to_be_damaged(size: str) -> None:
+    manifest = Manifest(Frontier(), tree(bodies(256)), OLD, (), dict.fromkeys(DIGESTED, ""))
+    content = manifest.to_bytes().replace(b'"size": 256', b'"size": ' + size.encode())
+    with pytest.raises(ArchiveError, match=r"^manifest\.json is damaged$"):
+        Manifest.from_bytes(content)
 
 
 def test_archive_whose_entries_are_said_to_stand_elsewhere_in_the_log_is_found(tmp_path: Path) -> None:
