@@ -55,6 +55,15 @@ _HELD = text("""
     WHERE has_table_privilege(to_regclass(log.relname), may.what)
        OR may.what IN ('INSERT', 'UPDATE') AND has_any_column_privilege(to_regclass(log.relname), may.what)
 """)
+_LACKING = text("""
+    SELECT DISTINCT needed.relname
+    FROM unnest(CAST(:tables AS text[]), CAST(:rights AS text[])) AS needed(relname, what)
+    WHERE NOT CASE needed.what
+        WHEN 'DELETE' THEN has_table_privilege(to_regclass(needed.relname), needed.what)
+        ELSE has_any_column_privilege(to_regclass(needed.relname), needed.what)
+    END
+    ORDER BY needed.relname
+""")
 _MAY_PRUNE = text("""
     SELECT has_table_privilege('entries', 'DELETE') AND has_table_privilege('base', 'UPDATE')
 """)
@@ -78,6 +87,21 @@ def grants(role: str, schema: str = "public") -> str:
     return "\n".join(["BEGIN;", *lines, "COMMIT;", ""])
 
 
+def lacking(connection: Connection) -> tuple[str, ...]:
+    """The tables on which this connection's role has less than the bot needs: after an update that migrated, until the
+    owner runs what `bot grant-sql` prints. None on SQLite, and none that do not exist yet.
+    """
+    if connection.dialect.name == "sqlite":
+        return ()
+    needed = [
+        (table, right)
+        for table in (MIGRATIONS_TABLE, *sorted(metadata.tables))
+        for right in re.sub(r" \(.*?\)", "", _LESS.get(table, _FULL)).split(", ")
+    ]
+    tables, what = (list(column) for column in zip(*needed, strict=True))
+    return tuple(connection.execute(_LACKING, {"tables": tables, "rights": what}).scalars())
+
+
 def excess(connection: Connection) -> tuple[str, ...]:
     """What this connection's role may do to the log and the bot never needs, in plain words. Nothing on SQLite."""
     if connection.dialect.name == "sqlite":
@@ -95,16 +119,18 @@ def excess(connection: Connection) -> tuple[str, ...]:
 
 
 def warn(database: Database) -> None:
-    """Say in the process's log what protects the entries less than it could. A database that is away is asked nothing:
-    a process starts without it.
+    """Say in the process's log what protects the entries less than it could, and what the bot may not do but has to. A
+    database that is away is asked nothing: a process starts without it.
     """
     try:
         with database.read() as connection:
-            too_much, lifted = excess(connection), guards.missing(connection)
+            too_much, too_little, lifted = excess(connection), lacking(connection), guards.missing(connection)
     except DatabaseUnavailable:
         return
     if too_much:
         log.warning("database.more_rights_than_needed", role=", ".join(too_much), see="bot grant-sql")
+    if too_little:
+        log.error("database.rights_missing", tables=too_little, see="bot grant-sql")
     if lifted:
         log.warning("database.guards_missing", guards=sorted(lifted), see="bot init-db puts them back")
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from bot.errors import DatabaseUnavailable
 from bot.messages import Finding
 from bot.sinks.address import sink_name
-from bot.storage import anchors, checkpoints, entries, migrate, nodes, schema, sinks
+from bot.storage import anchors, checkpoints, entries, migrate, nodes, rights, schema, sinks
 from bot.web.proof import PROOF_SECONDS
 from bot.web.services import services
 
@@ -29,15 +29,19 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """503 while the database is away, not migrated or cannot be written. A missing worker only warns: pausing works
-    without it.
+    """503 while the database is away, not migrated, may not or cannot be written. A missing worker only warns: pausing
+    works without it.
     """
     try:
         with services().database.read() as connection:
-            is_current = migrate.is_current(connection)
+            lacking = rights.lacking(connection)
+            is_current = not lacking and migrate.is_current(connection)
             seen = nodes.last_seen(connection, "worker") if is_current else None
     except DatabaseUnavailable:
         return jsonify({"status": "unavailable", "database": "unavailable"}), 503
+    if lacking:
+        missing = f"rights are missing on {', '.join(lacking)}: run `bot grant-sql`"
+        return jsonify({"status": "unavailable", "database": missing}), 503
     if not is_current:
         return jsonify({"status": "unavailable", "database": "not migrated: run `bot init-db`"}), 503
     try:

@@ -286,6 +286,38 @@ def test_whole_bot_works_under_its_role(
         assert verify_database(bench.services.database, None).ok is True
 
 
+def test_bot_is_not_ready_until_it_was_granted_what_an_update_brought(
+    house: House, simulator: Simulator, twilio: SimulatorClient, tmp_path: Path
+) -> None:
+    with bench_of(settings_of(simulator.url, house.bot_url, tmp_path), twilio, document()) as bench:
+        client = bench.app.test_client()
+        assert client.get("/readyz").status_code == 200
+        less_rights(house)
+        reply = client.get("/readyz")
+        told = "rights are missing on callers, users: run `bot grant-sql`"
+        assert (reply.status_code, reply.get_json()["database"]) == (503, told)
+        as_owner(house, rights.grants(house.bot))
+        assert client.get("/readyz").status_code == 200
+
+
+def test_start_without_rights_that_are_needed_is_an_error(
+    house: House, bot: Database, said: Callable[[Database], list[str]]
+) -> None:
+    assert said(bot) == []
+    less_rights(house)
+    assert said(bot) == ["database.rights_missing"]
+
+
+def less_rights(house: House) -> None:
+    as_owner(house, f"REVOKE ALL ON callers FROM {house.bot};\nREVOKE UPDATE ON users FROM {house.bot};")
+
+
+def as_owner(house: House, script: str) -> None:
+    owner = Database(house.owner_url)
+    run_sql(owner, script)
+    owner.close()
+
+
 def work(bench: Bench, settings: Settings) -> None:
     """What the worker does, each of its duties once."""
     create_signing_key(settings.audit_signing_key_file)
