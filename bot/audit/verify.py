@@ -102,6 +102,8 @@ def verify_export(folder: Path, vkey: str | None = None, deep: bool = False, has
         check.note(f"the key in {VKEY} is not the one to verify with")
     if problem := _link_problem(folder, note, vkey or enclosed):
         check.note(problem)
+    if problem := _others_problem(note, enclosed, vkey):
+        check.note(problem)
     try:
         with (folder / ENTRIES).open("rb") as file:
             rows = ((None, line, None) for line in check.lines(file))
@@ -122,7 +124,7 @@ def _as_it_should_be(folder: Path, vkey: str | None, hash_file: HashFile) -> Rep
         frontier = hash_file(folder / ENTRIES)
     except (CheckpointError, Irregular, OSError):
         return None
-    is_linked = not _link_problem(folder, note, vkey or enclosed)
+    is_linked = not (_link_problem(folder, note, vkey or enclosed) or _others_problem(note, enclosed, vkey))
     if (frontier.size, frontier.root()) != (signed.size, signed.root) or not is_linked:
         return None
     return Report(ok=True, size=frontier.size, root=frontier.root().hex(), problems=(), checkpoints_checked=1)
@@ -139,6 +141,19 @@ def _link_problem(folder: Path, note: str, vkeys: str) -> str | None:
     except (ValueError, OSError) as error:
         return f"{CONSISTENCY} does not hold: {error}"
     return None
+
+
+def _others_problem(note: str, enclosed: str, vkey: str | None) -> str | None:
+    """While keys are changed, the key to verify with is one of two: what is wrong with the other, or its signature."""
+    if vkey is None or not share_a_key(enclosed, vkey):
+        return None
+    try:
+        keys = verifier.read_keys(enclosed.split("\n"))
+        if keys.keys() <= verifier.read_note(note, keys, set(keys)).signers:
+            return None
+    except ValueError:
+        pass
+    return f"{VKEY} holds a key that did not sign the checkpoint"
 
 
 def share_a_key(some: str, others: str) -> bool:

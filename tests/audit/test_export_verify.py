@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bot.audit import verifier
-from bot.audit.checkpoint import CheckpointError, make_vkey
+from bot.audit.checkpoint import Checkpoint, CheckpointError, make_vkey, sign
 from bot.audit.export import write_export
 from bot.audit.folders import ExportError
 from bot.audit.merkle import EMPTY_ROOT, Frontier, leaf_hash
@@ -208,6 +209,23 @@ def test_a_checkpoint_of_another_log_is_found(tmp_path: Path) -> None:
     (folder / "checkpoint").write_text(note(bodies(5), KEY, "other.example/log"))
     assert not verify_export(folder).ok
     assert independent_checker.check(folder) != []
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "log.vkey"])
+@pytest.mark.parametrize("key", [KEY, OTHER_KEY], ids=["first key", "second key"])
+def test_every_flipped_bit_is_found_while_two_keys_sign(name: str, key: Ed25519PrivateKey, tmp_path: Path) -> None:
+    """Whichever of the two keys the auditor has."""
+    both = [make_vkey(ORIGIN, one.public_key()) for one in (KEY, OTHER_KEY)]
+    signed = sign(Checkpoint(ORIGIN, 5, tree(bodies(5)).root()), ORIGIN, KEY, OTHER_KEY)
+    write_export(tmp_path / "out", reader(bodies(5)), signed, "\n".join(both))
+    vkey, path = make_vkey(ORIGIN, key.public_key()), tmp_path / "out" / name
+    assert verify_export(tmp_path / "out", vkey).ok
+    whole = path.read_bytes()
+    for at in range(len(whole) * 8):
+        changed = bytearray(whole)
+        changed[at // 8] ^= 1 << at % 8
+        path.write_bytes(changed)
+        assert not verify_export(tmp_path / "out", vkey).ok, at
 
 
 def test_a_database_log_verifies_against_head_and_all_checkpoints() -> None:

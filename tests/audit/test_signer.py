@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bot.audit.checkpoint import Checkpoint, parse_and_verify
 from bot.audit.keys import KeyFileError, create_signing_key, load_signing_key, public_vkey
-from bot.audit.signer import Signer, SignerBusy, SignerRefused
+from bot.audit.signer import LogDoesNotExtend, Signer, SignerBusy, SignerRefused
 from tests.audit.examples import KEY, ORIGIN, OTHER_KEY, VKEY, bodies, tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +126,19 @@ def test_a_log_that_gives_another_number_of_entries_than_asked_is_refused(state:
     with pytest.raises(SignerRefused, match=f"gave {given} entries where 8"):
         Signer(ORIGIN, KEY, state, lambda _start, _stop: bodies(given)).sign_up_to(8)
     assert not state.exists()
+
+
+@pytest.mark.parametrize("signed", [0, 5])
+def test_an_entry_that_was_rewritten_before_it_was_signed_is_refused(state: Path, signed: int) -> None:
+    """The head that it was appended under still tells of it."""
+    log = Log(8)
+    if signed:
+        signer(log, state).sign_up_to(signed)
+    head = tree(log.entries)
+    log.entries[6] = b"{}"
+    with pytest.raises(LogDoesNotExtend, match="the head's tree of 8 entries is not what the signed one grows to"):
+        signer(log, state).sign_head(lambda: head)
+    assert signer(log, state).last().frontier.size == signed
 
 
 def test_a_second_signer_at_the_same_time_is_turned_away(state: Path) -> None:
