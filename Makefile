@@ -28,7 +28,11 @@ demo: $(RUNTIME) ## the bot with a simulated Twilio, on this machine only (PORT=
 
 test: $(DEV) ## every test, with a real browser and a real PostgreSQL (PYTEST_ARGS=)
 	@$(BIN)/python -m tests.support.install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS) || { \
+		[ $$? -eq 1 ] || exit 1; \
+		printf '\nWhat failed beside the others, once more and alone:\n'; \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none --maxfail 3 --verbose; \
+	}
 
 lint: $(DEV) ## style, types and import rules
 	$(BIN)/ruff check

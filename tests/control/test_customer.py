@@ -230,8 +230,8 @@ def test_hold_comes_back_and_lets_the_conference_go(
     twilio.leave(conference, placed.call)
     bench.deliver(node)
     until(lambda: conference_recording(twilio, conference) == "in-progress")
-    outcome = node.control.converge(placed.call)
-    assert (desired(outcome.call), is_safe(outcome.call, outcome.now)) == (Wish.PAUSED, True)
+    until(lambda: safe(node.control.converge(placed.call)))
+    assert desired(bench.call(placed.call)) is Wish.PAUSED
     assert bench.state(placed.recordings[0]) == "paused"
 
 
