@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import structlog
 import urllib3
 
-from bot.telephony.http_client import watchdog, watched_pools
+from bot.telephony.http_client import Unanswered, Unsent, answered_within, watched_pools
 
 ATTEMPTS = 2
 ATTEMPT_SECONDS = 3.5
@@ -55,15 +55,11 @@ class ResultPost:
         return why
 
     def _post(self, url: str, body: bytes, headers: dict[str, str]) -> str | None:
-        with watchdog.guard(time.monotonic() + ATTEMPT_SECONDS) as guard:
-            try:
+        try:
+            with answered_within(ATTEMPT_SECONDS):
                 status = self._status_of(url, body, headers)
-            except urllib3.exceptions.NewConnectionError:
-                return "no connection"
-            except urllib3.exceptions.TimeoutError:
-                return "no reply in time"
-            except (urllib3.exceptions.HTTPError, OSError, ValueError):
-                return "no reply in time" if guard.expired else "the connection broke"
+        except (Unsent, Unanswered) as error:
+            return str(error)
         return None if 200 <= status < 300 else f"answered with {status}"
 
     def _status_of(self, url: str, body: bytes, headers: dict[str, str]) -> int:

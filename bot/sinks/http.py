@@ -8,14 +8,13 @@ are not followed.
 from __future__ import annotations
 
 import string
-import time
 from http import HTTPStatus
 from urllib.parse import quote
 
 import urllib3
 
 from bot.sinks import Batch, SinkFailed, TooLarge
-from bot.telephony.http_client import watchdog, watched_pools
+from bot.telephony.http_client import Unanswered, Unsent, answered_within, watched_pools
 
 ASCII = string.punctuation
 """Beside letters and digits, what of an origin is sent as it is: a header holds no more."""
@@ -30,15 +29,11 @@ class HttpSink:
         self._pools = watched_pools(1)
 
     def send(self, batch: Batch, seconds: float) -> None:
-        with watchdog.guard(time.monotonic() + seconds) as guard:
-            try:
+        try:
+            with answered_within(seconds):
                 status = self._post(batch, seconds)
-            except urllib3.exceptions.NewConnectionError:
-                raise SinkFailed("no connection") from None
-            except urllib3.exceptions.TimeoutError:
-                raise SinkFailed("no reply in time") from None
-            except (urllib3.exceptions.HTTPError, OSError, ValueError):
-                raise SinkFailed("no reply in time" if guard.expired else "the connection broke") from None
+        except (Unsent, Unanswered) as error:
+            raise SinkFailed(str(error)) from None
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise TooLarge(f"answered with {status}")
         if not 200 <= status < 300:

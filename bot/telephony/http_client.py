@@ -125,6 +125,21 @@ _current = _Current()
 watchdog = Watchdog()
 
 
+@contextmanager
+def answered_within(seconds: float) -> Iterator[None]:
+    """One request in the block, over `watched_pools`, with a deadline on the wall clock, however the other side drips.
+
+    Raises `Unsent` or `Unanswered` for what went wrong, with neither address nor content.
+    """
+    with watchdog.guard(time.monotonic() + seconds) as guard:
+        try:
+            yield
+        except urllib3.exceptions.NewConnectionError:
+            raise Unsent("no connection") from None
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise Unanswered("no reply in time" if guard.expired else _in_a_word(error)) from None
+
+
 class _Watched:
     """Hands its socket to the current guard: when it connects, and when a pooled connection is used again."""
 

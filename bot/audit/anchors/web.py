@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from hashlib import sha256
 from urllib.parse import urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 import urllib3
 
 from bot.audit.anchors.anchor import AnchorFailed
-from bot.telephony.http_client import watchdog, watched_pools
+from bot.telephony.http_client import Unanswered, Unsent, answered_within, watched_pools
 
 SECONDS = 10.0
 """On the wall clock, however the other side drips."""
@@ -42,15 +41,11 @@ class Post:
 
     def send(self, body: bytes, content_type: str) -> bytes:
         """The reply's body, at most `REPLY_BYTES_MAX` of it. Raises `AnchorFailed` for anything but 2xx in time."""
-        with watchdog.guard(time.monotonic() + SECONDS) as guard:
-            try:
+        try:
+            with answered_within(SECONDS):
                 status, reply = self._exchange(body, content_type)
-            except urllib3.exceptions.NewConnectionError:
-                raise AnchorFailed("no connection") from None
-            except urllib3.exceptions.TimeoutError:
-                raise AnchorFailed("no reply in time") from None
-            except (urllib3.exceptions.HTTPError, OSError, ValueError):
-                raise AnchorFailed("no reply in time" if guard.expired else "the connection broke") from None
+        except (Unsent, Unanswered) as error:
+            raise AnchorFailed(str(error)) from None
         if not 200 <= status < 300:
             raise AnchorFailed(f"answered with {status}")
         return reply
