@@ -9,9 +9,6 @@ the manifest stands for all of it.
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -21,6 +18,8 @@ from typing import BinaryIO
 from bot.audit import bridge
 from bot.audit.archive_check import Checked, time_of, verify_archive
 from bot.audit.checkpoint import Checkpoint, parse_and_verify
+from bot.audit.files import sync
+from bot.audit.folders import drafted, write
 from bot.audit.manifest import MANIFEST, ArchiveError, Manifest
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.verify import CHECKPOINT, ENTRIES, VKEY
@@ -37,26 +36,12 @@ def write_archive(
     `CheckpointError`.
     """
     signed = parse_and_verify(note, vkey)
-    folder = folder.resolve()
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ArchiveError(f"{folder} is not an empty folder; an archive never overwrites anything")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            manifest = _fill(draft, start, islice(bodies, size - start.size), rest, signed, note, vkey, before)
-            checked = verify_archive(draft, vkey)
-            if checked.problems or checked.manifest != manifest or manifest.end.size != size:
-                first = next(iter(checked.problems), "it is not what was written")
-                raise ArchiveError(f"the archive was read back and does not verify: {first}")
-            _sync(draft)
-            draft.rename(folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        _sync(folder.parent)
-    except OSError as error:
-        raise ArchiveError(f"the archive cannot be written to {folder}: {error.strerror}") from None
+    with drafted(folder, "archive", ArchiveError) as draft:
+        manifest = _fill(draft, start, islice(bodies, size - start.size), rest, signed, note, vkey, before)
+        checked = verify_archive(draft, vkey)
+        if checked.problems or checked.manifest != manifest or manifest.end.size != size:
+            first = next(iter(checked.problems), "it is not what was written")
+            raise ArchiveError(f"the archive was read back and does not verify: {first}")
     return checked
 
 
@@ -67,7 +52,7 @@ def _fill(
     with (draft / ENTRIES).open("xb") as file:
         writing = _Writing(file, before)
         end = start.extend(leaf_hash(body) for body in writing.all_of(bodies))
-        _flush(file)
+        sync(file)
     try:
         across = bridge.build(end.size, signed.size, map(leaf_hash, rest))
     except ValueError:
@@ -107,20 +92,5 @@ class _Writing:
 
 def _write(path: Path, content: bytes) -> str:
     """SHA-256 of what was written."""
-    with path.open("xb") as file:
-        file.write(content)
-        _flush(file)
+    write(path, content)
     return hashlib.sha256(content).hexdigest()
-
-
-def _flush(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,14 +8,14 @@ be on the disk, so that the next run goes on from there.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from bot.audit.checkpoint import CheckpointError
-from bot.audit.folders import ExportError, refuse_taken, signed_size, sync_folder, write, write_frame
+from bot.audit.files import sync, sync_folder
+from bot.audit.folders import ExportError, refuse_taken, signed_size, write, write_frame
 from bot.audit.verify import CHECKPOINT, ENTRIES, UNFINISHED
 
 PROGRESS_EVERY_ENTRIES = 1_000
@@ -130,16 +130,11 @@ def _write_lines(
         if progress and count % PROGRESS_EVERY_ENTRIES == 0:
             progress(count)
         if count % SYNC_EVERY_ENTRIES == 0:
-            _sync(file)
+            sync(file)
             _mark(folder, count, file.tell())
     if count != size:
         raise _WrongBodies(f"the log ends after {count} entries, but the checkpoint covers {size}")
-    _sync(file)
+    sync(file)
     _mark(folder, count, file.tell())
     if progress:
         progress(count)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

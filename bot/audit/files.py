@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -17,10 +18,15 @@ def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        sync(file)
     new.replace(path)
     sync_folder(path.parent)
+
+
+def sync(file: BinaryIO) -> None:
+    """Make what was written outlast a power cut. Raises `OSError`."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bot.audit import verifier
 from bot.audit.checkpoint import CheckpointError, parse_and_verify
+from bot.audit.files import sync, sync_folder
 from bot.audit.verify import CHECKPOINT, VKEY
 from bot.errors import LogError
 
@@ -53,22 +57,36 @@ def write_frame(folder: Path, checkpoint_note: str, vkeys: str, what: str) -> No
     write(folder / README, f"{what}\n{HOW}".encode())
 
 
-def refuse_taken(folder: Path) -> None:
+def refuse_taken(folder: Path, what: str = "export", refusal: type[LogError] = ExportError) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ExportError(f"{folder} is not an empty folder; an export never overwrites anything")
+        raise refusal(f"{folder} is not an empty folder; an {what} never overwrites anything")
+
+
+@contextmanager
+def drafted(folder: Path, what: str = "export", refusal: type[LogError] = ExportError) -> Iterator[Path]:
+    """A folder beside this one, which becomes it with the end of the block: it appears whole or not at all.
+
+    Raises `refusal` if there is something in `folder` already, or if it cannot be written.
+    """
+    folder = folder.resolve()
+    try:
+        refuse_taken(folder, what, refusal)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            yield draft
+            sync_folder(draft)
+            draft.rename(folder)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise refusal(f"the {what} cannot be written to {folder}: {error.strerror}") from None
 
 
 def write(path: Path, content: bytes) -> None:
     """Durable when it returns."""
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(file)

@@ -8,9 +8,6 @@ that its entries are in the log, never that they are all.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +17,8 @@ from pathlib import Path
 from bot.audit.blocks import Blocks
 from bot.audit.checkpoint import Checkpoint, parse_and_verify
 from bot.audit.export import ReadBodies
-from bot.audit.folders import ExportError, refuse_taken, signers, sync_folder, write, write_frame
+from bot.audit.files import sync
+from bot.audit.folders import ExportError, drafted, signers, write, write_frame
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.audit.proofs import Proof, prove_consistency, prove_over
 from bot.audit.verify import CONSISTENCY, ENTRIES, PROOFS
@@ -78,23 +76,10 @@ def write_part(
     The folder must not exist or be empty; it appears whole or not at all. `older_note` is a checkpoint that the reader
     kept. `progress` is told how many leaves were read; `finish` may add files. Raises `ExportError` or `ProofError`.
     """
-    folder = folder.resolve()
-    try:
-        refuse_taken(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
-            count = _write_draft(draft, log, found, older_note, progress)
-            if finish:
-                finish(draft)
-            sync_folder(draft)
-            draft.rename(folder)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        sync_folder(folder.parent)
-    except OSError as error:
-        raise ExportError(f"the export cannot be written to {folder}: {error.strerror}") from None
+    with drafted(folder) as draft:
+        count = _write_draft(draft, log, found, older_note, progress)
+        if finish:
+            finish(draft)
     return count
 
 
@@ -130,8 +115,7 @@ def _write_draft(
                 proofs.write(_line(position, paths[position]))
             count += len(batch)
         for file in (entries, proofs):
-            file.flush()
-            os.fsync(file.fileno())
+            sync(file)
     return count
 
 

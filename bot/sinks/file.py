@@ -13,6 +13,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from bot.audit.files import sync_folder
 from bot.sinks import Batch, SinkFailed
 
 MODE = 0o640
@@ -52,7 +53,7 @@ class FileSink:
             if not stat.S_ISREG(os.fstat(self._file).st_mode):
                 self.close()
                 raise SinkFailed("it is not a file")
-            _sync_folder(self._path.parent)
+            sync_folder(self._path.parent)
         return self._file
 
 
@@ -80,11 +81,3 @@ def _write(file: int, content: bytes) -> None:
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(file, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
