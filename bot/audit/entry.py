@@ -79,7 +79,7 @@ def encode(draft: Draft, at: datetime, node: str) -> bytes:
     _check(draft, at)
     fields: dict[str, Any] = {name: getattr(draft, name) for name in _TYPED}
     fields["v"] = VERSION
-    fields["at"] = at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    fields["at"] = instant(at)
     fields["node"] = node
     fields["reason"] = None if draft.reason is None else _scrub(draft.reason)
     fields["detail"] = None if draft.detail is None else _clean(draft.detail)
@@ -90,6 +90,11 @@ def encode(draft: Draft, at: datetime, node: str) -> bytes:
     if len(body) > MAX_BYTES:
         raise EntryTooLong(f"an entry has at most {MAX_BYTES} bytes; this one would have {len(body)}")
     return body
+
+
+def instant(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, as all times in entries and in the API are. `at` must know its time zone."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def decode(body: bytes) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from bot.audit.entry import JSON, Draft, encode
+from bot.audit.entry import JSON, Draft, encode, instant
 from bot.audit.merkle import Frontier, leaf_hash
 from bot.errors import DatabaseUnavailable, LogError
 from bot.storage import nodes, schema
@@ -266,8 +266,8 @@ def append_all(transaction: Transaction, node: str) -> None:
 def _draft_of(gap: Gap) -> Draft:
     """`turned_away`: changes with their entries that did not happen, as far as this process knows."""
     detail: dict[str, JSON] = {
-        "from": gap.since.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "to": gap.until.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "from": instant(gap.since),
+        "to": instant(gap.until),
         "turned_away": gap.turned_away,
     }
     return Draft(type="log.write_failed", actor="system", outcome="failure", reason=gap.why, detail=detail)

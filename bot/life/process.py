@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import structlog
 
-from bot.audit.entry import JSON, Draft
+from bot.audit.entry import JSON, Draft, instant
 from bot.audit.journal import WRITE_SECONDS, Journal, Transaction
 from bot.errors import BotError, DatabaseUnavailable
 from bot.life.changes import fingerprint, settings_changed
@@ -136,7 +136,7 @@ class Life:
         predecessor = nodes.begin(transaction, self._journal.node, self._kind, self._began_at)
         if predecessor is not None:
             transaction.append(_lost(predecessor))
-        detail: dict[str, JSON] = {**self._named(), "began": _instant(self._began_at)}
+        detail: dict[str, JSON] = {**self._named(), "began": instant(self._began_at)}
         transaction.append(Draft(type="process.started", actor="system", detail=detail))
         changed = settings_changed(
             nodes.exchange_settings(transaction, self._kind, self._settings), self._settings, self._kind
@@ -153,9 +153,5 @@ class Life:
 
 
 def _lost(one: nodes.Node) -> Draft:
-    detail: dict[str, JSON] = {"kind": one.kind, "process": one.node, "last_seen": _instant(one.seen_at)}
+    detail: dict[str, JSON] = {"kind": one.kind, "process": one.node, "last_seen": instant(one.seen_at)}
     return Draft(type="process.lost", actor="system", outcome="failure", detail=detail)
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from math import ceil
 from typing import Any, NamedTuple
 
+from bot.audit import entry
 from bot.call import Call, Hold, Problem, Wish, desired, is_safe, observed, why_not_safe
 from bot.errors import DatabaseUnavailable
 from bot.messages import Denial, Finding
@@ -123,8 +124,8 @@ def trouble() -> list[str]:
 
 
 def instant(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC with microseconds."""
-    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """As in the log, where there is a time."""
+    return None if at is None else entry.instant(at)
 
 
 def as_json(call: Call, now: datetime) -> dict[str, Any]:
